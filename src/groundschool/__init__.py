@@ -1,0 +1,75 @@
+"""groundschool: from a fixed log of past decisions to a judged policy.
+
+Names are loaded on first use, so that ``import groundschool`` costs milliseconds and never imports JAX.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Dataset": "groundschool.data",
+    "HazardGrid": "groundschool.envs",
+    "InputError": "groundschool.errors",
+    "TabularPolicy": "groundschool.policies",
+    "calibration": "groundschool.evaluation",
+    "collect": "groundschool.evaluation",
+    "load": "groundschool.policies",
+    "mismatch": "groundschool.evaluation",
+    "q_sanity": "groundschool.evaluation",
+    "read": "groundschool.data",
+    "rollout": "groundschool.evaluation",
+    "run": "groundschool.pipeline",
+    "split": "groundschool.data",
+    "train": "groundschool.training",
+    "train_population": "groundschool.training",
+    "wrap": "groundschool.policies",
+}
+
+if TYPE_CHECKING:
+    from groundschool.data import Dataset, read, split
+    from groundschool.envs import HazardGrid
+    from groundschool.errors import InputError
+    from groundschool.evaluation import calibration, collect, mismatch, q_sanity, rollout
+    from groundschool.pipeline import run
+    from groundschool.policies import TabularPolicy, load, wrap
+    from groundschool.report import plot
+    from groundschool.training import train, train_population
+
+__all__ = [
+    "Dataset",
+    "HazardGrid",
+    "InputError",
+    "TabularPolicy",
+    "__version__",
+    "calibration",
+    "collect",
+    "load",
+    "mismatch",
+    "plot",
+    "q_sanity",
+    "read",
+    "rollout",
+    "run",
+    "split",
+    "train",
+    "train_population",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return importlib.import_module("groundschool.report.plot")
+    if name not in _HOME:
+        raise AttributeError(f"module 'groundschool' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
