@@ -1,0 +1,15 @@
+"""Policies: the protocol, and tabular, network and third-party ones."""
+
+from groundschool.policies.policy import DiscretePolicy, GreedyPolicy, Policy, apply_masks, sample_actions
+from groundschool.policies.record import TrainingRecord
+from groundschool.policies.tabular import TabularPolicy
+
+__all__ = [
+    "DiscretePolicy",
+    "GreedyPolicy",
+    "Policy",
+    "TabularPolicy",
+    "TrainingRecord",
+    "apply_masks",
+    "sample_actions",
+]
