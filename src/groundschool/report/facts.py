@@ -1,0 +1,175 @@
+"""Everything a report shows, as plain frozen data; whoever runs the study fills it.
+
+Statistics arrive finished (values with their intervals); the report only rounds, words and draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from groundschool.data.dataset import Dataset
+    from groundschool.evaluation.calibration import Calibration
+    from groundschool.evaluation.intervals import Interval
+    from groundschool.evaluation.mismatch import Mismatch
+    from groundschool.evaluation.rollout import Rollout
+    from groundschool.evaluation.sanity import QSanity
+    from groundschool.evaluation.tabular import ExactValue
+    from groundschool.policies.policy import Policy
+    from groundschool.policies.record import TrainingRecord
+
+Role = Literal["logger", "learned", "optimum"]
+
+QUESTION = "Can a policy learned from this log alone do better than the one that wrote it, and without more danger?"
+
+
+@dataclass(frozen=True)
+class LogFacts:
+    """The log and what was observed in it.
+
+    Parameters
+    ----------
+    dataset
+        The whole log. Episodes, steps, horizon and fingerprint are read from it, and the figures drawn; no row of it
+        and no episode id enters the page or its JSON.
+    behavior
+        One sentence: who wrote the log, as far as that is known.
+    return_
+        Mean return of the logged episodes, in reward units.
+    return_std
+        Standard deviation of the logged returns, in reward units.
+    length_mean
+        Mean episode length, in steps.
+    costs, probabilities
+        Per cost name: expected sum per episode, and probability of any cost in an episode.
+    end_rates
+        Per cause of an end (``goal``, ``hazard``, ``timeout``; or ``terminated``, ``truncated``): share of episodes.
+    parts
+        Episodes in each part of the split, in order, for example ``{"train": 300, "selection": 100, "holdout": 100}``.
+    action_counts
+        How often each action was logged, in order of the action's number; empty for continuous actions.
+    action_names
+        Words for the actions, in the same order; empty where there are none.
+    dropped_transitions
+        Rows the learners could not use as a TD target (truncated without a final observation).
+    notes
+        Anything a reader must know about the data, one sentence each.
+    """
+
+    dataset: Dataset
+    behavior: str
+    return_: Interval
+    return_std: float
+    length_mean: float
+    costs: Mapping[str, Interval] = field(default_factory=dict)
+    probabilities: Mapping[str, Interval] = field(default_factory=dict)
+    end_rates: Mapping[str, Interval] = field(default_factory=dict)
+    parts: Mapping[str, int] = field(default_factory=dict)
+    action_counts: tuple[int, ...] = ()
+    action_names: tuple[str, ...] = ()
+    dropped_transitions: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """One row of the comparison: a learned policy, the logger, or the optimum of a known model.
+
+    Parameters
+    ----------
+    name
+        The name shown everywhere, for example ``CQL`` or ``BC (greedy)``; unique in the report.
+    role
+        ``logger`` and ``optimum`` are references, ``learned`` is what the study is about.
+    color
+        Index into the report's colors (0 is black, kept for the logger; 1, 2, ... are Okabe-Ito hues).
+    policy
+        Draws the policy map; None leaves it out there.
+    rollout, exact
+        The controlled online phase, and the exact value where the model is known.
+    mismatch, sanity, calibration
+        Offline diagnostics.
+    training
+        The record of the training run, with its curves.
+    encoding
+        One sentence: how observations enter the network.
+    mapped
+        Whether the policy map shows this policy (two side by side read best).
+    notes
+        Anything a reader must know about this policy, one sentence each.
+    """
+
+    name: str
+    role: Role = "learned"
+    color: int = 1
+    policy: Policy | None = None
+    rollout: Rollout | None = None
+    exact: ExactValue | None = None
+    mismatch: Mismatch | None = None
+    sanity: QSanity | None = None
+    calibration: Calibration | None = None
+    training: TrainingRecord | None = None
+    encoding: str = ""
+    mapped: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything one report shows.
+
+    Parameters
+    ----------
+    title
+        The study's name.
+    created
+        When the study ran, ISO 8601 with time zone.
+    command
+        The command or call that produced the run.
+    log
+        The data.
+    policies
+        The rows of the comparison, in order.
+    timings
+        Wall seconds per stage, in the order they ran.
+    config
+        The resolved configuration, JSON-ready, nested.
+    versions
+        Package versions by name.
+    device
+        The device training ran on, in words.
+    threads
+        Threads the numerics could use.
+    seeds, fingerprints
+        By what they belong to, for example ``{"data": 42}`` and ``{"log": "9f..."}``.
+    question
+        The question the study asked, one sentence.
+    grid
+        The map of a grid world (attributes ``size``, ``start``, ``goal``, ``hazards``, or ``layout`` holding them).
+    environment
+        One sentence about the environment of the rollouts; empty when there were none.
+    diagnosed_on
+        Which part of the log mismatch and calibration were measured on, in words.
+    notes
+        Anything else a reader must know, one sentence each.
+    """
+
+    title: str
+    created: str
+    command: str
+    log: LogFacts
+    policies: tuple[PolicyFacts, ...]
+    timings: Mapping[str, float]
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    device: str
+    threads: int
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    question: str = QUESTION
+    grid: Any = None
+    environment: str = ""
+    diagnosed_on: str = "the whole log"
+    notes: tuple[str, ...] = ()
