@@ -88,7 +88,8 @@ def checked_probabilities(
         row = int(np.argmax(bad))
         raise InputError(
             f"policy '{name}': the probabilities of {int(bad.sum())} of {n} rows are no distribution "
-            f"(first at row {row}: sum {total[row]:.6g}, smallest {answer[row].min():.6g}). They must be >= 0 and sum to 1."
+            f"(first at row {row}: sum {total[row]:.6g}, smallest {answer[row].min():.6g}). "
+            "They must be >= 0 and sum to 1."
         )
     if masks is not None:
         forbidden = np.where(masks, 0.0, answer).sum(axis=1)

@@ -184,7 +184,8 @@ def _costs(env: gym.Env[Any, Any], rows: _Rows) -> dict[str, NDArray[np.float64]
     if missing:
         raise InputError(
             f"environment {_name(env)}: info['cost'] is missing in {missing:,} of {len(rows.costs):,} steps "
-            f"(first at step {rows.costs.index(None):,}). Give it in every step, 0.0 where nothing happened, or in none."
+            f"(first at step {rows.costs.index(None):,}). Give it in every step, 0.0 where nothing happened, "
+            "or in none."
         )
     name = next((str(layer.cost_name) for layer in _layers(env) if hasattr(layer, "cost_name")), "cost")
     return {name: np.array(rows.costs, dtype=np.float64)}
