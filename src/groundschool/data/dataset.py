@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from groundschool.data import labels
 from groundschool.data import validation as check
 from groundschool.data.validation import Array
 from groundschool.errors import InputError, suggest
@@ -185,8 +186,8 @@ class Dataset:
                 else check.check_final_observations(final_observations, obs, n_episodes)
             ),
             final_action_masks=final_masks,
-            groups=None if groups is None else check.check_groups(groups, starts),
-            episode_ids=check.check_episode_ids(episode_ids, n_episodes),
+            groups=None if groups is None else labels.check_groups(groups, starts),
+            episode_ids=labels.check_episode_ids(episode_ids, n_episodes),
             n_actions=count,
             horizon=check.check_horizon(horizon, starts),
             return_range=check.check_return_range(return_range, np.add.reduceat(rews, starts[:-1])),
@@ -299,8 +300,8 @@ class Dataset:
             action_masks=take(self.action_masks, rows),
             final_observations=take(self.final_observations, chosen),
             final_action_masks=take(self.final_action_masks, chosen),
-            groups=None if self.groups is None else check.narrow(self.groups[chosen]),
-            episode_ids=check.narrow(self.episode_ids[chosen]),
+            groups=None if self.groups is None else labels.narrow(self.groups[chosen]),
+            episode_ids=labels.narrow(self.episode_ids[chosen]),
             n_actions=self.n_actions,
             horizon=self.horizon,
             return_range=self.return_range,

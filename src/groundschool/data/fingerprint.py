@@ -60,13 +60,13 @@ def episode_hashes(log: Dataset) -> Array:
         first = starts[episode]
         end = int(np.searchsorted(log.starts, first + _BLOCK_BYTES // width, side="right")) - 1
         end = max(end, episode + 1)
-        packed = np.concatenate([column[first : starts[end]] for column in row_bytes], axis=1)
+        packed = np.concatenate([column[first : starts[end]] for column in row_bytes], axis=1).reshape(-1).data
         tails = np.concatenate([column[episode:end] for column in final_bytes], axis=1) if final_bytes else None
         for e in range(episode, end):
             digest = seed.copy()
-            digest.update(packed[starts[e] - first : starts[e + 1] - first])
+            digest.update(packed[(starts[e] - first) * width : (starts[e + 1] - first) * width])
             if tails is not None:
-                digest.update(tails[e - episode])
+                digest.update(tails[e - episode].data)
             digest.update(json.dumps([starts[e + 1] - starts[e], ids[e], groups[e]]).encode())
             digests.append(digest.hexdigest()[:32])
         episode = end

@@ -47,9 +47,8 @@ def refuse_rows(bad: Array, name: str, what: str, expected: str, *, unit: str = 
         return
     rows = np.flatnonzero(bad if bad.ndim == 1 else bad.reshape(len(bad), -1).any(axis=1))
     verb = "is" if len(rows) == 1 else "are"
-    raise InputError(
-        f"{name}: {len(rows):,} of {len(bad):,} {unit}s {verb} {what} (first at {unit} {rows[0]}). {expected}"
-    )
+    count = f"{len(rows):,} of {len(bad):,} {unit}s"
+    raise InputError(f"{name}: {count} {verb} {what} (first at {unit} {rows[0]}). {expected}".rstrip())
 
 
 def check_length(name: str, array: Array, expected: int, unit: str) -> None:
@@ -67,8 +66,8 @@ def check_observations(values: object) -> Array:
     array = _observation_dtype("observations", raw)
     if array.ndim == 1 and array.dtype.kind == "f":
         raise InputError(
-            "observations: a one-dimensional float array is ambiguous. For one feature pass observations.reshape(-1, 1); "
-            "for state ids pass integers, observations.astype(int)."
+            "observations: a one-dimensional float array is ambiguous. For one feature pass "
+            "observations.reshape(-1, 1); for state ids pass integers, observations.astype(int)."
         )
     if 0 in array.shape:
         raise InputError(
@@ -118,7 +117,7 @@ def check_actions(values: object, n_rows: int) -> Array:
             "continuous actions."
         )
     refuse_rows(raw < 0, "actions", "negative", "Actions count from 0.")
-    return own(_to_int64("actions", raw), raw)
+    return own(to_int64("actions", raw), raw)
 
 
 def check_action_count(actions: Array, n_actions: object, masks: Array | None) -> int | None:
@@ -140,9 +139,7 @@ def check_action_count(actions: Array, n_actions: object, masks: Array | None) -
         refuse_rows(actions >= count, "actions", f"outside 0..{count - 1}", f"Raise {source}, or correct those rows.")
     if masks is not None:
         refused = ~np.take_along_axis(masks, actions[:, None], axis=1)[:, 0]
-        refuse_rows(
-            refused, "action_masks", "refusing their own logged action", "What was done must have been allowed."
-        )
+        refuse_rows(refused, "action_masks", "refusing the logged action", "What was done was allowed.")
     return count
 
 
@@ -150,7 +147,7 @@ def check_flags(name: str, values: object, n_rows: int) -> Array:
     """Return end flags as bool (N,); numbers pass when all are 0 or 1."""
     raw = as_array(name, values)
     check_length(name, raw, n_rows, "row")
-    _check_ndim(name, raw, 1)
+    check_ndim(name, raw, 1)
     if raw.dtype.kind != "b":
         refuse_rows((raw != 0) & (raw != 1), name, "neither 0 nor 1", "Expected flags: True, False, 1 or 0.")
     return own(raw.astype(np.bool_, copy=False), raw)
@@ -178,11 +175,9 @@ def check_numbers(name: str, values: object, n_rows: int) -> Array:
     """Return finite float64 (N,)."""
     raw = as_array(name, values)
     check_length(name, raw, n_rows, "row")
-    _check_ndim(name, raw, 1)
+    check_ndim(name, raw, 1)
     array = raw.astype(np.float64, copy=False)
-    refuse_rows(
-        ~np.isfinite(array), name, "NaN or infinite", "Expected finite numbers; correct or exclude those episodes."
-    )
+    refuse_rows(~np.isfinite(array), name, "NaN or infinite", "Correct or exclude those episodes.")
     return own(array, raw)
 
 
@@ -223,7 +218,7 @@ def check_masks(name: str, values: object, n: int, unit: str, *, needed: Array |
     check_length(name, raw, n, unit)
     if raw.ndim != 2 or raw.shape[1] == 0:
         raise InputError(f"{name}: shape {raw.shape}, expected ({n:,}, number of actions).")
-    empty = ~raw.any(axis=1)
+    empty: Array = ~np.any(raw, axis=1, keepdims=True)[:, 0]
     refuse_rows(
         empty if needed is None else empty & needed,
         name,
@@ -232,46 +227,6 @@ def check_masks(name: str, values: object, n: int, unit: str, *, needed: Array |
         unit=unit,
     )
     return own(raw, raw)
-
-
-def check_labels(name: str, values: object, n_episodes: int) -> Array:
-    """Return one label per episode, int64 or text (E,)."""
-    raw = as_array(name, values, allow_objects=True)
-    check_length(name, raw, n_episodes, "episode")
-    return _labels(name, raw)
-
-
-def check_groups(values: object, starts: Array) -> Array:
-    """Return one group per episode (E,), from one per episode or one per row."""
-    raw = as_array("groups", values, allow_objects=True)
-    n_episodes, n_rows = len(starts) - 1, int(starts[-1])
-    if raw.ndim != 1 or len(raw) not in (n_episodes, n_rows):
-        raise InputError(
-            f"groups: shape {raw.shape} for {n_episodes:,} episodes of {n_rows:,} rows. Pass one per episode or one per row."
-        )
-    if len(raw) == n_episodes:
-        return _labels("groups", raw)
-    labels = _labels("groups", raw)
-    first = labels[starts[:-1]]
-    changed = labels != np.repeat(first, np.diff(starts))
-    refuse_rows(changed, "groups", "different from the first row of their episode", "An episode belongs to one group.")
-    return narrow(first)
-
-
-def check_episode_ids(values: object, n_episodes: int) -> Array:
-    """Return unique episode ids (E,), 0..E-1 when none are given."""
-    if values is None:
-        ids = np.arange(n_episodes, dtype=np.int64)
-        ids.flags.writeable = False
-        return ids
-    ids = check_labels("episode_ids", values, n_episodes)
-    order = np.argsort(ids, kind="stable")
-    repeated = np.zeros(n_episodes, np.bool_)
-    repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
-    if repeated.any():
-        first = ids[int(np.argmax(repeated))].item()
-        refuse_rows(repeated, "episode_ids", f"repeats, {first!r} among them", "Give each its own id.", unit="episode")
-    return ids
 
 
 def check_horizon(horizon: object, starts: Array) -> int:
@@ -311,31 +266,8 @@ def positive_int(name: str, value: object) -> int:
     return int(value)
 
 
-def narrow(labels: Array) -> Array:
-    """Return labels read-only, text in the narrowest dtype that holds it, so that equal labels have equal dtypes."""
-    if labels.dtype.kind == "U":
-        width = int(np.strings.str_len(labels).max(initial=1))
-        labels = labels.astype(f"<U{max(width, 1)}")
-    labels.flags.writeable = False
-    return labels
-
-
-def _labels(name: str, raw: Array) -> Array:
-    _check_ndim(name, raw, 1)
-    if raw.dtype.kind == "O":
-        kinds = {type(value) for value in raw.tolist()}
-        raw = np.array(raw.tolist()) if kinds in ({str}, {int}) else raw
-    if raw.dtype.kind in "iu":
-        return narrow(own(_to_int64(name, raw), raw))
-    if raw.dtype.kind not in "UT":
-        raise InputError(f"{name}: dtype {raw.dtype} is not supported. Expected integers or text, all of one kind.")
-    text = raw.astype(np.str_)
-    points = text.view(np.uint32).reshape(len(text), -1)
-    refuse_rows((points >= 0xD800) & (points < 0xE000), name, "not valid Unicode text", "Decode them properly first.")
-    return narrow(text)
-
-
-def _check_ndim(name: str, array: Array, ndim: int) -> None:
+def check_ndim(name: str, array: Array, ndim: int) -> None:
+    """Raise InputError unless `array` has `ndim` axes."""
     if array.ndim != ndim:
         raise InputError(f"{name}: shape {array.shape}, expected ({len(array):,},). Flatten it, e.g. with reshape(-1).")
 
@@ -355,7 +287,7 @@ def _observation_dtype(name: str, raw: Array) -> Array:
             raise InputError(
                 f"{name}: a one-dimensional bool array. For state ids pass integers; for a feature, (N, 1)."
             )
-        return _to_int64(name, raw)
+        return to_int64(name, raw)
     array = raw.astype(np.result_type(raw.dtype, np.float32))
     if raw.dtype.itemsize == 8:
         large = (raw > 2**53) | (raw < -(2**53)) if raw.dtype.kind == "i" else raw > 2**53
@@ -365,14 +297,13 @@ def _observation_dtype(name: str, raw: Array) -> Array:
 
 def _check_observation_values(name: str, array: Array, unit: str) -> None:
     if array.dtype.kind == "f":
-        refuse_rows(
-            np.isinf(array), name, "infinite", "Expected finite numbers (NaN stands for a missing value).", unit=unit
-        )
+        refuse_rows(np.isinf(array), name, "infinite", "Only NaN may stand for a missing value.", unit=unit)
     else:
         refuse_rows(array < 0, name, "negative state ids", "State ids count from 0.", unit=unit)
 
 
-def _to_int64(name: str, raw: Array) -> Array:
+def to_int64(name: str, raw: Array) -> Array:
+    """Return integers as int64, refusing those that do not fit."""
     if raw.dtype.kind == "u" and raw.dtype.itemsize == 8:
         refuse_rows(raw > np.iinfo(np.int64).max, name, "above 2**63 - 1", "Expected values that fit int64.")
     return raw.astype(np.int64, copy=False)
