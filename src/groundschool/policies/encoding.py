@@ -1,0 +1,211 @@
+"""How observations become network inputs: fitted on the training part, shipped with the policy.
+
+The encoding decides more than the network does. A column of a few whole numbers (a position, a stage, a count) carries
+local exceptions that a network of raw coordinates smooths away; Fourier features (Tancik et al. 2020,
+arXiv:2006.10739) or one-hot columns keep them apart. Columns on a continuous scale are standardised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from groundschool.errors import InputError
+
+Encoding = Literal["auto", "standardize", "one-hot", "fourier", "raw"]
+Float32Array = NDArray[np.float32]
+
+LOW_CARDINALITY = 64
+ONE_HOT_IDS = 2_048
+ID_CODE_WIDTH = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One fitted column: ``kind`` and the numbers it needs.
+
+    ``center`` and ``scale`` standardise; ``values`` are the sorted values seen (one-hot); ``frequencies`` is the
+    number of cosine and sine pairs (Fourier) over ``[low, high]``.
+    """
+
+    kind: str
+    center: float = 0.0
+    scale: float = 1.0
+    low: float = 0.0
+    high: float = 1.0
+    frequencies: int = 0
+    values: tuple[float, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many features the column becomes."""
+        return {"one-hot": len(self.values), "fourier": 1 + 2 * self.frequencies}.get(self.kind, 1)
+
+    def encode(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return features, shape (N, width), for values, shape (N,). An unseen one-hot value is all zeros."""
+        if self.kind == "one-hot":
+            return np.asarray(x[:, None] == np.asarray(self.values), dtype=np.float64)
+        standardised = ((x - self.center) / self.scale)[:, None]
+        if self.kind != "fourier":
+            return standardised
+        # Half a period spans the range: the two ends of a scale are different places.
+        phase = np.pi * ((x - self.low) / (self.high - self.low))[:, None] * np.arange(1, self.frequencies + 1)
+        return np.concatenate([standardised, np.cos(phase), np.sin(phase)], axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """Observations to network inputs.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of one observation; ``()`` for integer state ids.
+    columns : tuple of Column
+        One a flattened observation entry; empty for ids.
+    n_ids : int
+        How many ids are known (ids only).
+    """
+
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...] = ()
+    n_ids: int = 0
+
+    @property
+    def width(self) -> int:
+        """How many features an observation becomes."""
+        return min(self.n_ids, ONE_HOT_IDS) if not self.columns else sum(column.width for column in self.columns)
+
+    def __call__(self, observations: ArrayLike) -> Float32Array:
+        """Encode observations.
+
+        Parameters
+        ----------
+        observations : array, shape (N, *shape), or (N,) integer ids
+
+        Returns
+        -------
+        array of float32, shape (N, width)
+
+        Raises
+        ------
+        InputError
+            If the shape or the kind of number is another than the encoder was fitted on.
+        """
+        x = np.asarray(observations)
+        if x.shape[1:] != self.shape or x.ndim != 1 + len(self.shape):
+            expected = f"(N, {', '.join(map(str, self.shape))})" if self.shape else "(N,) integer ids"
+            raise InputError(f"observations: expected shape {expected}, got {x.shape} of {x.dtype}")
+        if not self.columns:
+            return self._encode_ids(x)
+        flat = x.reshape(len(x), -1).astype(np.float64)
+        out = np.empty((len(x), self.width), dtype=np.float32)
+        start = 0
+        for index, column in enumerate(self.columns):
+            out[:, start : start + column.width] = column.encode(flat[:, index])
+            start += column.width
+        return out
+
+    def _encode_ids(self, ids: NDArray[Any]) -> Float32Array:
+        if not np.issubdtype(ids.dtype, np.integer):
+            raise InputError(f"observations: expected integer ids, got {ids.dtype}")
+        known = (ids >= 0) & (ids < self.n_ids)
+        codes = id_codes(self.n_ids)
+        return codes[np.where(known, ids, 0)] * known[:, None].astype(np.float32)
+
+    def describe(self) -> str:
+        """Say in words what the network is given."""
+        if not self.columns:
+            kind = "one-hot" if self.n_ids <= ONE_HOT_IDS else f"fixed random codes of width {ID_CODE_WIDTH}"
+            return f"{self.n_ids} state ids, {kind}"
+        kinds = [column.kind for column in self.columns]
+        parts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
+        return f"{len(kinds)} columns ({', '.join(parts)}) as {self.width} inputs"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the encoder as JSON-ready values (floats survive exactly)."""
+        return {
+            "shape": list(self.shape),
+            "n_ids": self.n_ids,
+            "columns": [dataclasses.asdict(column) for column in self.columns],
+        }
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> Encoder:
+        """Rebuild an encoder written by ``to_json``."""
+        columns = tuple(Column(**{**column, "values": tuple(column["values"])}) for column in facts["columns"])
+        return cls(tuple(facts["shape"]), columns, facts["n_ids"])
+
+
+def id_codes(n_ids: int) -> Float32Array:
+    """Return one row of features an id: one-hot, or fixed random codes where there are very many ids."""
+    if n_ids <= ONE_HOT_IDS:
+        return np.eye(n_ids, dtype=np.float32)
+    codes = np.random.default_rng(0).standard_normal((n_ids, ID_CODE_WIDTH), dtype=np.float32)
+    return codes / np.float32(np.sqrt(ID_CODE_WIDTH))
+
+
+def fit_encoder(observations: ArrayLike, encoding: Encoding = "auto", *, n_ids: int | None = None) -> Encoder:
+    """Fit an encoder on the observations of the training part.
+
+    Parameters
+    ----------
+    observations : array, shape (N, d...) of floats, or (N,) integer ids
+        Finite: missing values are dealt with before training.
+    encoding : str
+        ``auto`` gives Fourier features to columns of 3 to 64 distinct whole numbers and standardises the rest;
+        the other names force one treatment on every column. Ids are always one-hot (or codes).
+    n_ids : int, optional
+        Declared number of ids; the largest seen plus one otherwise.
+
+    Raises
+    ------
+    InputError
+        If an observation is not finite.
+    """
+    x = np.asarray(observations)
+    if x.ndim == 1:
+        return Encoder((), n_ids=max(int(x.max()) + 1, n_ids or 0))
+    flat = x.reshape(len(x), -1)
+    bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"observations: {bad.size} of {len(flat)} rows hold NaN or infinite values (first at row {bad[0]}): "
+            "fill or exclude them before training"
+        )
+    columns = tuple(_fit_column(flat[:, index].astype(np.float64), encoding) for index in range(flat.shape[1]))
+    return Encoder(x.shape[1:], columns)
+
+
+def _fit_column(x: NDArray[np.float64], encoding: Encoding) -> Column:
+    if encoding == "raw":
+        return Column("raw")
+    values = few_whole_numbers(x)
+    kind: str = encoding
+    if encoding == "auto":
+        kind = "fourier" if values is not None and len(values) > 2 else "standardize"
+    if kind in ("one-hot", "fourier") and values is None:
+        raise InputError(
+            f"encoding {kind!r} needs columns of at most {LOW_CARDINALITY} distinct whole numbers; "
+            'use encoding "auto" or "standardize"'
+        )
+    if kind == "one-hot" and values is not None:
+        return Column("one-hot", values=tuple(values.tolist()))
+    center, scale = float(x.mean()), float(x.std())
+    scale = scale if scale > 1e-12 * max(1.0, abs(center)) else 1.0
+    if kind == "fourier" and values is not None and len(values) > 1:
+        low, high = float(values[0]), float(values[-1])
+        return Column("fourier", center, scale, low, high, frequencies=min(int(high - low + 1) // 2, 32))
+    return Column("standardize", center, scale)
+
+
+def few_whole_numbers(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the sorted distinct values if they are at most 64 whole numbers, else None."""
+    head = np.unique(x[:10_000])
+    if len(head) > LOW_CARDINALITY or not np.array_equal(head, np.round(head)):
+        return None
+    values = np.unique(x)
+    return values if len(values) <= LOW_CARDINALITY and np.array_equal(values, np.round(values)) else None
