@@ -37,7 +37,8 @@ class Mismatch:
     logger_floor : float or None
         What the logger, sampled anew in the same states, would score against its own log. A perfect clone scores this.
     deterministic_floor : float or None
-        What the deterministic policy closest to the logger would score. No deterministic policy scores less.
+        What the deterministic policy closest to the logger would score. No deterministic policy scores less on fresh
+        episodes; one fitted to these very rows can, a little.
     floor_method : str
         Where the floors come from.
     notes : tuple of str

@@ -126,7 +126,7 @@ def rollout(
     return Rollout(
         name=policy_name(policy),
         episodes=n,
-        seed=seed,
+        seed=int(seed),
         confidence=confidence,
         returns=log.returns,
         lengths=np.asarray(log.lengths, dtype=np.int64),

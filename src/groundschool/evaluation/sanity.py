@@ -117,6 +117,10 @@ def q_sanity(policy: ValuePolicy, rollout: Rollout, discount: float | None = Non
             "a row for each observation and a column for each action."
         )
     predicted = values[np.arange(len(rows)), log.actions[rows]]
+    if not np.isfinite(predicted).all():
+        raise InputError(
+            f"policy '{name}': {int((~np.isfinite(predicted)).sum())} predicted action values are not finite."
+        )
     realised = returns_to_go(log, gamma)[rows]
     first = np.isin(rows, log.starts[:-1])
     varied = len(rows) > 1 and np.ptp(predicted) > 0 and np.ptp(realised) > 0
