@@ -44,7 +44,9 @@ def check_episode_ids(values: object, n_episodes: int) -> Array:
     repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
     if repeated.any():
         first = ids[int(np.argmax(repeated))].item()
-        refuse_rows(repeated, "episode_ids", f"repeats, {first!r} among them", "Give each its own id.", unit="episode")
+        refuse_rows(
+            repeated, "episode_ids", f"repeating an earlier id, {first!r}", "Give each its own id.", unit="episode"
+        )
     return ids
 
 
@@ -60,8 +62,10 @@ def narrow(labels: Array) -> Array:
 def _labels(name: str, raw: Array) -> Array:
     check_ndim(name, raw, 1)
     if raw.dtype.kind == "O":
-        kinds = {type(value) for value in raw.tolist()} - {bool}
-        if all(issubclass(k, str) for k in kinds) or all(issubclass(k, int | np.integer) for k in kinds):
+        kinds = {type(value) for value in raw.tolist()}
+        if all(issubclass(k, str) for k in kinds) or all(
+            issubclass(k, int | np.integer) and k is not bool for k in kinds
+        ):
             raw = np.array(raw.tolist())
     if raw.dtype.kind in "iu":
         return narrow(own(to_int64(name, raw), raw))

@@ -83,7 +83,7 @@ def load(path: str | PathLike[str]) -> Dataset:
 
 def _write(log: Dataset, folder: Path, rows_per_shard: int) -> None:
     labels = {"episode_ids": log.episode_ids} | ({} if log.groups is None else {"groups": log.groups})
-    shards = []
+    shards: list[dict[str, Any]] = []
     first = 0
     while first < log.n_episodes:
         wanted = int(log.starts[first]) + rows_per_shard
@@ -129,9 +129,12 @@ def _assemble(where: Path, schema: dict[str, Any]) -> Dataset:
     extra = sorted({file.name for file in where.glob("*.parquet")} - names)
     if extra:
         raise InputError(f"{extra[0]!r} is not listed in {SCHEMA}")
+    for total, of_shard in (("n_episodes", "episodes"), ("n_steps", "rows")):
+        if schema[total] != sum(shard[of_shard] for shard in shards):
+            raise InputError(f"{total} in {SCHEMA} is not the sum over its shards")
     once = {"final_observations", "final_action_masks"}
     sizes = {name: schema["n_episodes" if name in once else "n_steps"] for name, _, _ in schema["columns"]}
-    columns = {name: np.empty((sizes[name], *shape), dtype) for name, dtype, shape in schema["columns"]}
+    columns: dict[str, Any] = {n: np.empty((sizes[n], *shape), dtype) for n, dtype, shape in schema["columns"]}
     labels: dict[str, list[Any]] = {name: [] for name in schema["labels"]}
     row = episode = 0
     for i, shard in enumerate(shards):
@@ -149,9 +152,11 @@ def _assemble(where: Path, schema: dict[str, Any]) -> Dataset:
     names_of_costs = schema["costs"]
     costs = {name: columns.pop(f"cost:{name}") for name in names_of_costs}
     kinds = {"text": np.str_, "int64": np.int64}
-    typed = {name: np.array(values, dtype=kinds[schema["labels"][name]]) for name, values in labels.items()}
-    declared = {name: schema[name] for name in ("n_actions", "horizon", "return_range")}
-    return Dataset.from_arrays(**columns, **typed, **declared, costs=costs)
+    arguments: dict[str, Any] = {
+        name: np.array(values, dtype=kinds[schema["labels"][name]]) for name, values in labels.items()
+    }
+    arguments |= {name: schema[name] for name in ("n_actions", "horizon", "return_range")}
+    return Dataset.from_arrays(**columns, **arguments, costs=costs)
 
 
 def _read_schema(where: Path) -> dict[str, Any]:
@@ -173,7 +178,7 @@ def _read_schema(where: Path) -> dict[str, Any]:
     version = schema.get("version")
     if version != VERSION:
         raise InputError(
-            f"{str(where)!r} has format version {version!r}, this release reads version {VERSION}. Upgrade groundschool."
+            f"{str(where)!r} has format version {version!r}, expected {VERSION}. Upgrade groundschool to read it."
         )
     if schema.pop("checksum", None) != _checksum(schema):
         raise _damaged(where, f"{SCHEMA} was changed after it was written")
@@ -187,10 +192,14 @@ def _check_target(target: Path, force: bool) -> None:
         raise InputError(f"{str(target)!r} exists. Choose another path, or replace it with force=True.")
     ours = target.is_dir() and not target.is_symlink() and (not any(target.iterdir()) or _is_ours(target))
     if not ours:
-        raise InputError(f"{str(target)!r} is not a saved log, so force does not replace it. Choose another path.")
+        raise InputError(
+            f"{str(target)!r} is not a saved log and nothing else, so force does not replace it. Choose another path."
+        )
 
 
 def _is_ours(folder: Path) -> bool:
+    if any(file.name != SCHEMA and file.suffix != ".parquet" for file in folder.iterdir()):
+        return False
     try:
         return f'"{FORMAT}"' in (folder / SCHEMA).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -218,14 +218,9 @@ def check_masks(name: str, values: object, n: int, unit: str, *, needed: Array |
     check_length(name, raw, n, unit)
     if raw.ndim != 2 or raw.shape[1] == 0:
         raise InputError(f"{name}: shape {raw.shape}, expected ({n:,}, number of actions).")
-    empty: Array = ~np.any(raw, axis=1, keepdims=True)[:, 0]
-    refuse_rows(
-        empty if needed is None else empty & needed,
-        name,
-        "without any allowed action",
-        "Allow at least one.",
-        unit=unit,
-    )
+    empty = np.asarray(~raw.any(axis=1))
+    bad = empty if needed is None else empty & needed
+    refuse_rows(bad, name, "without any allowed action", "Allow at least one.", unit=unit)
     return own(raw, raw)
 
 
