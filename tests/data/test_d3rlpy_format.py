@@ -170,8 +170,6 @@ def test_faults_are_named():
         to_mdp_dataset(make([3, 1], "tc", finals=False))
     with pytest.raises(InputError, match="no final observations to add"):
         to_mdp_dataset(make([3, 2], "tc", finals=False), final_rows=True)
-    empty = d3rlpy.dataset.ReplayBuffer(
-        d3rlpy.dataset.InfiniteBuffer(), env=__import__("gymnasium").make("CartPole-v1")
-    )
+    empty = d3rlpy.dataset.ReplayBuffer(d3rlpy.dataset.InfiniteBuffer(), env=gym.make("CartPole-v1"))
     with pytest.raises(InputError, match="no episodes"):
         from_mdp_dataset(empty)
