@@ -10,6 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+# Low enough to lose every comparison, small enough that sums and squares of it stay finite in float32.
+_LOWEST = -1e9
+
 
 class Ensemble(eqx.Module):
     """Independent MLPs with ReLU between layers.
@@ -57,5 +60,5 @@ def select(values: Float[Array, "... actions"], actions: Int[Array, "..."]) -> F
 
 
 def masked(values: Float[Array, "... actions"], mask: Array | None) -> Float[Array, "... actions"]:
-    """Set forbidden actions to the lowest finite number; no mask allows all."""
-    return values if mask is None else jnp.where(mask, values, jnp.finfo(values.dtype).min)
+    """Set forbidden actions to a value that loses every comparison; no mask allows all."""
+    return values if mask is None else jnp.where(mask, values, _LOWEST)

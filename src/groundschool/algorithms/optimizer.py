@@ -18,7 +18,7 @@ _ADAM = optax.scale_by_adam(eps=1e-8)
 
 def start(networks: Ensemble) -> Any:
     """Return Adam's first state for these networks."""
-    return _ADAM.init(networks)  # type: ignore[arg-type]
+    return _ADAM.init(networks)
 
 
 def descend(
@@ -37,7 +37,7 @@ def descend(
     if config.gradient_clip is not None:
         shrink = jnp.minimum(1.0, config.gradient_clip / jnp.maximum(norms, 1e-12))[:, None, None]
         gradients = jax.tree.map(lambda g: g * shrink, gradients)
-    updates, state = _ADAM.update(gradients, state)  # type: ignore[arg-type]
+    updates, state = _ADAM.update(gradients, state)
     rate = hyper["learning_rate"] * _schedule(step, hyper["steps"], config.schedule)
     decay = hyper["weight_decay"]
     networks = jax.tree.map(lambda p, u: p - rate * (u + decay * p), networks, updates)

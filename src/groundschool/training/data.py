@@ -1,0 +1,202 @@
+"""The training part on the device: encoded once, scaled once, laid out so that one index draws one transition."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from numpy.typing import NDArray
+
+from groundschool.algorithms.config import AlgorithmConfig, CQLConfig
+from groundschool.algorithms.types import Algorithm, Batch
+from groundschool.data import Dataset
+from groundschool.errors import InputError
+from groundschool.policies.encoding import Encoder, fit_encoder, id_codes
+from groundschool.policies.support import Support, fit_support, is_discrete
+
+
+class DeviceData(NamedTuple):
+    """What the compiled loop draws from.
+
+    The first ``count`` rows of ``features`` are the observations of the usable transitions, in that order; behind
+    them come observations that only ever follow, then padding that is never drawn, so that logs of about the same
+    size share one compiled program. For ids, ``code`` maps such a row to one of few feature rows.
+    """
+
+    count: Int[Array, ""]
+
+    features: Float[Array, "rows inputs"]
+    code: Int[Array, " rows"] | None
+    action: Int[Array, " transitions"]
+    reward: Float[Array, " transitions"]
+    next_row: Int[Array, " transitions"]
+    terminated: Float[Array, " transitions"]
+    mask: Bool[Array, "transitions actions"] | None
+    next_mask: Bool[Array, "transitions actions"] | None
+
+    def draw(self, key: PRNGKeyArray, batch_size: int) -> Batch:
+        """Draw transitions uniformly with replacement."""
+        index = jax.random.randint(key, (batch_size,), 0, self.count)
+        return Batch(
+            features=self._features(index),
+            action=self.action[index],
+            reward=self.reward[index],
+            next_features=self._features(self.next_row[index]),
+            terminated=self.terminated[index],
+            mask=None if self.mask is None else self.mask[index],
+            next_mask=None if self.next_mask is None else self.next_mask[index],
+        )
+
+    def _features(self, row: Int[Array, " batch"]) -> Float[Array, "batch inputs"]:
+        return self.features[row if self.code is None else self.code[row]]
+
+
+class Prepared(NamedTuple):
+    """Device data, and what the policy must carry because it was fitted here."""
+
+    data: DeviceData
+    encoder: Encoder
+    n_actions: int
+    reward_scale: float
+    support: Support | None
+    notes: tuple[str, ...]
+
+
+def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device: jax.Device) -> Prepared:
+    """Fit encoder, reward scale and support on the training part and put it on the device.
+
+    Raises
+    ------
+    InputError
+        If actions are not discrete, there is only one, or observations are not finite.
+    """
+    if not log.is_discrete or log.n_actions is None:
+        raise InputError(
+            f"{algorithm.name} learns discrete actions; this log's actions are {log.actions.dtype} vectors"
+        )
+    if log.n_actions < 2:
+        raise InputError(f"{algorithm.name}: the log has one action; say n_actions if there are more than were taken")
+    last = np.zeros(log.n_steps, dtype=np.bool_)
+    last[log.starts[1:] - 1] = True
+    unusable = last & ~log.terminated if log.final_observations is None and algorithm.bootstraps else last & False
+    usable, left_out = np.flatnonzero(~unusable), np.flatnonzero(unusable)
+    if not usable.size:
+        raise InputError("no usable transition: every episode is one truncated step without a final observation")
+
+    # Rows on the device: usable transitions, left-out ones (they still follow others), then final observations.
+    row_of = np.empty(log.n_steps + 1, dtype=np.int32)
+    row_of[usable] = np.arange(len(usable))
+    row_of[left_out] = len(usable) + np.arange(len(left_out))
+    next_row = row_of[np.minimum(np.arange(log.n_steps) + 1, log.n_steps - 1)]
+    next_row[last] = row_of[:-1][last]
+    observations = log.observations[np.concatenate([usable, left_out])]
+    if log.final_observations is not None:
+        next_row[last] = log.n_steps + np.arange(log.n_episodes)
+        observations = np.concatenate([observations, log.final_observations])
+
+    encoder = fit_encoder(log.observations, config.encoding)
+    if log.final_observations is not None and not encoder.columns:
+        encoder = fit_encoder(log.observations, config.encoding, n_ids=int(log.final_observations.max()) + 1)
+    features, code = _encode(encoder, observations)
+    scale = _reward_scale(log, config)
+    support = _fit_support(log, config)
+    mask, next_mask = _masks(log, support, observations, usable, next_row[usable])
+    rows: dict[str, Any] = {
+        "features": features,
+        "code": code,
+        "action": log.actions[usable].astype(np.int32),
+        "reward": (log.rewards[usable] / scale).astype(np.float32),
+        "next_row": next_row[usable],
+        "terminated": log.terminated[usable].astype(np.float32),
+        "mask": mask,
+        "next_mask": next_mask,
+    }
+    if code is None:
+        arrays = {name: _padded(array) for name, array in rows.items()}
+    else:
+        arrays = {name: array if name == "features" else _padded(array) for name, array in rows.items()}
+    arrays["count"] = np.int32(len(usable))
+    notes = [f"Inputs: {encoder.describe()}."]
+    if left_out.size:
+        notes.append(
+            f"{left_out.size} of {log.n_steps} transitions left out: truncated episodes without a final observation."
+        )
+    if algorithm.bootstraps:
+        notes.append(f"Rewards divided by {scale:.6g} while learning.")
+        notes.append(_describe_support(support, config))
+    return Prepared(DeviceData(**jax.device_put(arrays, device)), encoder, log.n_actions, scale, support, tuple(notes))
+
+
+def _padded(array: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Repeat the last row until the length has at most four leading bits: at most an eighth is padding."""
+    if array is None:
+        return None
+    grain = 1 << max((len(array) - 1).bit_length() - 4, 0)
+    extra = -len(array) % grain
+    return np.concatenate([array, np.repeat(array[-1:], extra, axis=0)])
+
+
+def _encode(encoder: Encoder, observations: NDArray[Any]) -> tuple[Any, Any]:
+    if encoder.columns:
+        return encoder(observations), None
+    return id_codes(encoder.n_ids), observations.astype(np.int32)
+
+
+def _reward_scale(log: Dataset, config: AlgorithmConfig) -> float:
+    if not isinstance(config, CQLConfig):
+        return 1.0
+    if config.reward_scale != "auto":
+        return float(config.reward_scale)
+    for spread in (float(np.std(log.returns)), float(np.std(log.rewards)), float(np.max(np.abs(log.rewards)))):
+        if spread > 1e-8:
+            return spread
+    return 1.0
+
+
+def _fit_support(log: Dataset, config: AlgorithmConfig) -> Support | None:
+    if not isinstance(config, CQLConfig) or config.support == "none" or log.n_actions is None:
+        return None
+    if config.support == "auto" and not is_discrete(log.observations):
+        return None
+    return fit_support(
+        log.observations,
+        log.actions,
+        log.n_actions,
+        min_count=config.support_min_count,
+        min_share=config.support_min_share,
+    )
+
+
+def _describe_support(support: Support | None, config: AlgorithmConfig) -> str:
+    if support is None or not isinstance(config, CQLConfig):
+        return "Actions are not restricted to those the log supports."
+    share = 1.0 - float(support.allowed.mean())
+    return (
+        f"Support: {len(support.allowed)} distinct observations; {share:.1%} of their actions excluded "
+        f"(logged fewer than {config.support_min_count} times, or under {config.support_min_share:g} of the most "
+        "frequent one)."
+    )
+
+
+def _masks(
+    log: Dataset,
+    support: Support | None,
+    observations: NDArray[Any],
+    usable: NDArray[np.int64],
+    next_row: NDArray[np.int32],
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Return what the environment allowed now, and what it allowed and the log supports next."""
+    allowed = log.action_masks
+    supported = None if support is None else support(observations)[next_row]
+    if allowed is None:
+        return None, supported
+    following = np.roll(allowed, -1, axis=0)
+    ends = log.starts[1:] - 1
+    following[ends] = True if log.final_action_masks is None else log.final_action_masks
+    following = following[usable]
+    if supported is None:
+        return allowed[usable], following
+    both = following & supported
+    return allowed[usable], np.where(both.any(axis=1, keepdims=True), both, following)
