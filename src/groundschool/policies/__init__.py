@@ -5,6 +5,7 @@ from groundschool.policies.policy import DiscretePolicy, GreedyPolicy, Policy, a
 from groundschool.policies.record import TrainingRecord
 from groundschool.policies.store import load
 from groundschool.policies.tabular import TabularPolicy
+from groundschool.policies.third_party import wrap
 
 __all__ = [
     "DiscretePolicy",
@@ -16,4 +17,5 @@ __all__ = [
     "apply_masks",
     "load",
     "sample_actions",
+    "wrap",
 ]
