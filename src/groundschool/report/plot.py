@@ -1,0 +1,22 @@
+"""The public figures, ``gs.plot``: each answers the question in its title and is a plain matplotlib Figure.
+
+No pyplot state is touched: ``figure.savefig(path)`` writes one, a notebook shows one.
+"""
+
+from __future__ import annotations
+
+from groundschool.report.learning import calibration_curve, mismatch_bars, training_curves
+from groundschool.report.maps import policy_map, visitation
+from groundschool.report.outcomes import rates, returns, rewards, sorted_returns
+
+__all__ = [
+    "calibration_curve",
+    "mismatch_bars",
+    "policy_map",
+    "rates",
+    "returns",
+    "rewards",
+    "sorted_returns",
+    "training_curves",
+    "visitation",
+]
