@@ -1,8 +1,9 @@
 """Logged grid steps a second: our vectorised simulator against a plain Python loop over a plain Python grid.
 
 The loop is written the way tutorials write it: a Gymnasium environment stepped one action at a time, an array an
-observation, a small policy function, one dict appended for each step, columns stacked at the end. Both logs have the same
-law; the outcome rates are printed and recorded so that the ratio compares like with like.
+observation, a small policy function, one dict appended for each step, columns stacked at the end. Both logs have the
+same law; the outcome rates are printed and recorded so that the ratio compares like with like. Ours includes making
+the environment and the policy, and the validated Dataset with its propensities.
 
     python benchmarks/grid_logging.py --json benchmarks/results/grid_logging.json
 """
@@ -89,7 +90,7 @@ def behavior(observation: np.ndarray, env: PlainGrid, rng: np.random.Generator) 
     elif y > env.goal[1]:
         preferred.append((2, (x, y - 1)))
     safe = [action for action, cell in preferred if cell not in env.hazards]
-    return int(rng.choice(safe)) if safe else preferred[0][0]
+    return safe[int(rng.integers(len(safe)))] if safe else preferred[0][0]  # rng.choice would be slower still
 
 
 def plain_log(episodes: int, seed: int) -> dict[str, np.ndarray]:

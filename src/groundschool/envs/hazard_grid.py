@@ -60,6 +60,7 @@ class HazardGrid(gym.Env[NDArray[np.float32], np.int64]):
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": FRAMES_PER_SECOND}  # noqa: RUF012
     cost_name = "hazard"
+    end_names = ("goal", "hazard", "timeout")
 
     def __init__(
         self,
@@ -122,7 +123,7 @@ class HazardGrid(gym.Env[NDArray[np.float32], np.int64]):
         last = self.layout.size - 1
         self._cell = (min(max(self._cell[0] + dx, 0), last), min(max(self._cell[1] + dy, 0), last))
         self._step += 1
-        hazard, goal = self._cell in self.layout.hazards, self._cell == self.layout.goal
+        hazard, goal = bool(self.layout.hazard_mask[self.layout.state(self._cell)]), self._cell == self.layout.goal
         terminated = hazard or goal
         truncated = not terminated and self._step >= self.horizon
         reward = self.hazard_reward if hazard else self.goal_reward if goal else self.step_reward

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +39,7 @@ class Layout:
     Raises
     ------
     InputError
-        For a cell off the grid, start, goal and hazards that collide, or a goal that no path around the hazards reaches.
+        For a cell off the grid, start, goal and hazards that collide, or a goal that no path around hazards reaches.
     """
 
     size: int
@@ -152,17 +151,18 @@ class Layout:
     @cached_property
     def distance(self) -> int:
         """Steps of the shortest path from start to goal around the hazards."""
-        steps = {self.start: 0}
-        blocked, queue = set(self.hazards), deque([self.start])
-        while queue:
-            x, y = queue.popleft()
-            if (x, y) == self.goal:
-                return steps[x, y]
-            for dx, dy in MOVES:
-                cell = (x + dx, y + dy)
-                if 0 <= cell[0] < self.size and 0 <= cell[1] < self.size and cell not in blocked and cell not in steps:
-                    steps[cell] = steps[x, y] + 1
-                    queue.append(cell)
+        frontier, seen, steps = [self.start], {self.start, *self.hazards}, 0
+        while frontier:
+            steps += 1
+            following = []
+            for x, y in frontier:
+                for cell in ((x, y + 1), (x + 1, y), (x, y - 1), (x - 1, y)):
+                    if cell not in seen and 0 <= cell[0] < self.size and 0 <= cell[1] < self.size:
+                        seen.add(cell)
+                        following.append(cell)
+            if self.goal in seen:
+                return steps
+            frontier = following
         raise InputError(
             f"no path leads from start {self.start} to goal {self.goal} around the {len(self.hazards)} hazards: "
             "remove or move hazards, or draw them with another hazard_seed."

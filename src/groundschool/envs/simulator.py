@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,33 +33,30 @@ def simulate(grid: HazardGrid, policy: Policy, episodes: int, seed: int) -> Simu
     require_actions(policy, _ACTIONS, "HazardGrid")
     probabilities = checked_probabilities(policy, grid.observations, None, _ACTIONS)
     layout = grid.layout
-    terminal = layout.hazard_mask | layout.goal_mask
-    joint = probabilities[:, :, None] * grid.execution
-    arrival = np.repeat(layout.neighbors[:, None, :], _ACTIONS, axis=1).ravel()
-    walks = _walk(
-        AliasTable.of(joint.reshape(-1, _OUTCOMES)),
-        arrival,
-        terminal,
-        layout.state(layout.start),
-        episodes,
-        grid.horizon,
-        np.random.default_rng(seed),
+    over = layout.hazard_mask | layout.goal_mask
+    joint = (probabilities[:, :, None] * grid.execution).reshape(-1, _OUTCOMES)
+    state, arrival = (
+        np.repeat(np.arange(layout.n_states), _OUTCOMES),
+        np.repeat(layout.neighbors, _ACTIONS, axis=0).ravel(),
     )
-    state, chosen = walks.codes // _OUTCOMES, walks.codes // _ACTIONS  # `chosen` is 4 * state + action
-    next_state = arrival[walks.codes]
-    terminated = terminal[next_state]
-    truncated = np.zeros(len(state), dtype=np.bool_)
-    last = np.cumsum(walks.lengths) - 1
-    truncated[last] = ~terminated[last]
-    final = next_state[last]
+    rng = np.random.default_rng(seed)
+    codes, lengths = _walk(AliasTable.of(joint), arrival, over, layout.state(layout.start), episodes, grid.horizon, rng)
+
+    def column(by_code: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(np.take(by_code, codes, axis=0))
+
+    last = np.cumsum(lengths) - 1
+    final = arrival[codes[last]]
+    truncated = np.zeros(len(codes), dtype=np.bool_)
+    truncated[last] = ~over[final]
     dataset = Dataset.from_arrays(
-        grid.observations[state],
-        chosen % _ACTIONS,
-        grid.arrival_rewards[next_state],
-        terminated,
+        column(grid.observations[state]),
+        column(np.tile(np.repeat(np.arange(_ACTIONS), _ACTIONS), layout.n_states)),
+        column(grid.arrival_rewards[arrival]),
+        column(over[arrival]),
         truncated,
-        costs={grid.cost_name: layout.hazard_mask.astype(np.float64)[next_state]},
-        propensities=probabilities.ravel()[chosen],
+        costs={grid.cost_name: column(layout.hazard_mask[arrival].astype(np.float64))},
+        propensities=column(np.repeat(probabilities, _ACTIONS)),
         final_observations=grid.observations[final],
         n_actions=_ACTIONS,
         horizon=grid.horizon,
@@ -87,17 +84,20 @@ class AliasTable(NamedTuple):
     def of(cls, rows: FloatArray) -> AliasTable:
         """Build the table for distributions, shape (rows, K). An outcome of probability 0 is never drawn."""
         n, k = rows.shape
-        index = np.arange(n)
-        left = rows * k
-        keep, other = np.ones((n, k)), np.tile(np.arange(k), (n, 1))
-        for _ in range(k - 1):  # the emptiest open column is filled up by the fullest and closed
-            low = np.argmin(left, axis=1)
-            high = np.argmax(np.where(np.isinf(left), -1.0, left), axis=1)
-            share = np.minimum(left[index, low], 1.0)
-            keep[index, low], other[index, low] = share, high
-            left[index, high] -= 1.0 - share
-            left[index, low] = np.inf
-        return cls(keep.ravel(), (other + index[:, None] * k).ravel())
+        begin = np.arange(0, n * k, k)
+        left = (rows * k).ravel()
+        keep, other = np.ones(n * k), np.arange(n * k)
+        grid = left.reshape(n, k)  # a view
+        for _ in range(k - 1):  # in every row, the fullest column fills up the emptiest one, which is then closed
+            low, high = np.argmin(grid, axis=1) + begin, np.argmax(grid, axis=1) + begin
+            short = left[low] < 1.0 - 1e-12  # rounding aside, a column that is not short is closed or exactly full
+            if not short.any():
+                break
+            low, high = low[short], high[short]
+            keep[low], other[low] = left[low], high
+            left[high] -= 1.0 - left[low]
+            left[low] = 1.0
+        return cls(keep, other)
 
     def draw(self, uniform: FloatArray, first: IntArray, k: int) -> IntArray:
         """Return codes for uniform numbers in [0, 1), given the first code of each row, ``row * k``."""
@@ -105,24 +105,20 @@ class AliasTable(NamedTuple):
         column = scaled.astype(np.intp)
         scaled -= column
         column += first
-        return np.where(scaled < self.keep[column], column, self.other[column])
-
-
-class _Walks(NamedTuple):
-    codes: IntArray  # (N,) in episode order
-    lengths: IntArray  # (E,)
+        return np.where(scaled < self.keep.take(column), column, self.other.take(column))
 
 
 def _walk(
     table: AliasTable,
     arrival: IntArray,
-    terminal: NDArray[np.bool_],
+    over: NDArray[np.bool_],
     start: int,
     episodes: int,
     horizon: int,
     rng: np.random.Generator,
-) -> _Walks:
-    first_of, ends = arrival * _OUTCOMES, terminal[arrival]
+) -> tuple[IntArray, IntArray]:
+    """Return the codes of all steps in episode order, shape (N,), and the episode lengths, shape (E,)."""
+    first_of, ends = arrival * _OUTCOMES, over[arrival]
     lengths = np.full(episodes, horizon, dtype=np.intp)
     active, first = np.arange(episodes), np.full(episodes, start * _OUTCOMES, dtype=np.intp)
     walkers: list[IntArray] = []
@@ -131,16 +127,16 @@ def _walk(
         code = table.draw(rng.random(len(active)), first, _OUTCOMES)
         walkers.append(active)
         codes.append(code)
-        ended = ends[code]
-        if ended.any():
+        ended = ends.take(code)
+        if np.count_nonzero(ended):
             lengths[active[ended]] = step + 1
-            going = ~ended
-            active, code = active[going], code[going]
+            going = np.flatnonzero(~ended)
+            active, code = active.take(going), code.take(going)
             if not len(active):
                 break
-        first = first_of[code]
+        first = first_of.take(code)
     steps = np.repeat(np.arange(len(codes)), [len(code) for code in codes])
     begin = np.cumsum(lengths) - lengths
     in_order = np.empty(len(steps), dtype=np.intp)
     in_order[begin[np.concatenate(walkers)] + steps] = np.concatenate(codes)
-    return _Walks(in_order, lengths)
+    return in_order, lengths

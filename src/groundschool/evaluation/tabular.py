@@ -117,6 +117,8 @@ class TabularModel:
         shape, states = transitions.shape, transitions.shape[0]
         terminal = _flags(self.terminal, "terminal", states)
         _require_distributions(transitions[~terminal], "transitions of non-terminal states")
+        if not np.isfinite(transitions[terminal]).all():
+            raise InputError("transitions of terminal states are not finite: they are never used, so give zeros there.")
         initial = _array(self.initial, "initial")
         if initial.shape != (states,):
             raise InputError(f"initial has shape {initial.shape}, expected ({states},), one probability a state.")
@@ -261,7 +263,7 @@ class TabularModel:
                 "action probabilities by state, or by step and state."
             )
         _require_distributions(table[..., ~self.terminal, :], "the policy table at non-terminal states")
-        return table
+        return np.where(self.terminal[:, None], 0.0, table)
 
     @cached_property
     def _expected_reward(self) -> FloatArray:
