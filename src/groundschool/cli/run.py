@@ -1,0 +1,79 @@
+"""``groundschool run``: a whole study from a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from groundschool.cli.common import Device, Force, Json, emit, reporting, stopped
+
+SUMMARY = "A whole study from a config."
+EXAMPLE = "groundschool run study.toml --out runs/first"
+
+
+@reporting
+def verb(
+    config: Annotated[Path, typer.Argument(help="A study in TOML; examples/tutorial.toml is one.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The run directory; runs/NAME unless said.")] = None,
+    force: Force = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of training, instead of the config's.")] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Run a study: log, train, judge, report. An unfinished one is taken up where it stopped."""
+    from groundschool.config import load_config
+
+    study(load_config(config, seed=seed, device=device), out=out, force=force, dry_run=dry_run, as_json=as_json)
+
+
+def study(config: object, *, out: Path | None, force: bool, dry_run: bool, as_json: bool) -> None:
+    """Run or plan a checked study and print the outcome; what `demo` and `run` share."""
+    import shlex
+    import sys
+
+    from groundschool.config import StudyConfig
+    from groundschool.pipeline import plan, run
+
+    assert isinstance(config, StudyConfig)
+    if dry_run:
+        planned = plan(config, out=out, force=force)
+        if as_json:
+            emit(planned)
+        else:
+            _show_plan(planned)
+        return
+    command = shlex.join(["groundschool", *sys.argv[1:]])
+    try:
+        done = run(config, out=out, force=force, command=command)
+    except KeyboardInterrupt:
+        raise stopped(out or Path("runs") / config.name) from None
+    if as_json:
+        emit({"directory": str(done.directory), "report": str(done.report), **done.summary()})
+    else:
+        from groundschool.cli import tables
+
+        tables.show(tables.policies(done.summary()))
+        typer.echo(f"report: {done.report}")
+
+
+def _show_plan(planned: dict[str, object]) -> None:
+    from groundschool.cli import tables
+
+    words = {"new": "will be made", "resume": "will be taken up where it stopped", "replace": "will be replaced"}
+    log, held, candidates = planned["log"], planned["holdout"], planned["candidates"]
+    assert isinstance(log, dict)
+    assert isinstance(held, dict)
+    assert isinstance(candidates, list)
+    rows = {
+        "directory": f"{planned['directory']} {words[str(planned['state'])]}",
+        "log": f"{log['episodes']:,} episodes, {log['steps']:,} steps",
+        "holdout": f"{held['episodes']:,} episodes, {held['steps']:,} steps",
+    }
+    for one in candidates:
+        done = ", trained already" if one["trained"] else ""
+        rows[f"train {one['name']}"] = f"{one['algorithm']}, {one['steps']:,} steps{done}"
+    rows["rollouts"] = f"{planned['rollouts']} episodes of each policy"
+    tables.show(tables.facts(f"{planned['name']}: nothing was done yet", rows))

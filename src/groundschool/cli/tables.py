@@ -1,0 +1,86 @@
+"""Tables for people; the same numbers as the JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def show(table: Table) -> None:
+    """Print a table on stdout, at its natural width where nobody looks at a terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(table)
+
+
+def facts(title: str, rows: Mapping[str, str]) -> Table:
+    """Return a two-column table."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def policies(report: Mapping[str, Any]) -> Table:
+    """Return one row a policy of a report's JSON: what rollouts showed, what is exactly true, how much it deviates."""
+    rows = report["policies"]
+    costs = list(
+        dict.fromkeys(name for row in rows for name in (row["rollout"] or row["exact"] or {}).get("probabilities", {}))
+    )
+    exact = any(row["exact"] for row in rows)
+    table = Table(title=report["title"], title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("policy", no_wrap=True)
+    table.add_column("return", justify="right")
+    if exact:
+        table.add_column("exact", justify="right")
+    for name in costs:
+        table.add_column(f"P({name})", justify="right")
+        if exact:
+            table.add_column("exact", justify="right")
+    table.add_column("mismatch", justify="right")
+    for row in rows:
+        rolled, true = row["rollout"], row["exact"]
+        cells = [row["name"], interval(rolled["return"], "{:.1f}") if rolled else ""]
+        cells += [f"{true['return']:.2f}" if true else ""] if exact else []
+        for name in costs:
+            cells.append(interval(rolled["probabilities"][name], "{:.1%}") if rolled else "")
+            cells += [f"{true['probabilities'][name]:.2%}" if true else ""] if exact else []
+        table.add_row(*cells, f"{row['mismatch']['value']:.3f}" if row["mismatch"] else "")
+    floors = next((row["mismatch"] for row in rows if row["mismatch"]), None)
+    if floors and floors["logger_floor"] is not None:
+        best = floors["deterministic_floor"]
+        table.caption = f"mismatch floors: the logger against itself {floors['logger_floor']:.3f}"
+        table.caption += f", the best deterministic policy {best:.3f}" if best is not None else ""
+        table.caption_justify = "left"
+    return table
+
+
+def rollout(summary: Mapping[str, Any]) -> Table:
+    """Return what a rollout showed."""
+    level = f"{summary['confidence']:.0%}"
+    rows = {
+        "episodes": f"{summary['episodes']:,}, seeds from {summary['seed']}",
+        "return": f"{interval(summary['return'], '{:.2f}')}, standard deviation {number(summary['return_std'])}",
+        "length": f"{summary['length_mean']:.1f} steps",
+    }
+    rows |= {f"P({name})": interval(one, "{:.1%}") for name, one in summary["probabilities"].items()}
+    rows |= {f"ends in {name}": interval(one, "{:.1%}") for name, one in summary["end_rates"].items()}
+    return facts(f"{summary['name']}  ({level} intervals)", rows)
+
+
+def interval(value: Mapping[str, Any], form: str) -> str:
+    """Return ``12.3 [10.1, 14.5]``."""
+    lower, upper = (form.format(bound) if bound is not None else "∞" for bound in (value["lower"], value["upper"]))
+    return f"{form.format(value['value'])} [{lower}, {upper}]"
+
+
+def number(value: float | None) -> str:
+    """Return a number, or a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,321 @@
+"""What a study is: frozen, fully checked, read from TOML and written back resolved as JSON."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+
+from groundschool.errors import InputError, suggest
+from groundschool.explain import elsewhere, explain, nested, unknown
+
+HAZARD_GRID = "groundschool/HazardGrid-v0"
+BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "tutorial": {
+        "bc": {"steps": 25_000, "hidden": [256, 256], "batch_size": 256},
+        "cql": {"steps": 80_000, "hidden": [256, 256], "batch_size": 256},
+    }
+}
+STOCHASTIC = frozenset({"bc"})
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="letters, digits, '.', '_' and '-', at most 64, a letter or digit first (it names a directory)",
+    ),
+]
+
+
+class Section(BaseModel):
+    """Base of every part of a config: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class WithOptions(Section):
+    """A section whose further keys belong to something chosen by one of its own keys; flat in TOML and JSON."""
+
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "options" in raw:
+            return raw
+        own = {key: value for key, value in raw.items() if key in cls.model_fields}
+        return {**own, "options": {key: value for key, value in raw.items() if key not in own}}
+
+    @model_serializer
+    def _flat(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in type(self).model_fields if name != "options"}
+        return {key: value for key, value in own.items() if value is not None} | self.options
+
+
+class EnvironmentConfig(WithOptions):
+    """A Gymnasium environment by id; further keys are its parameters."""
+
+    id: str = HAZARD_GRID
+
+    @model_validator(mode="after")
+    def _resolve_options(self) -> Self:
+        if self.id != HAZARD_GRID:
+            return self
+        from groundschool.envs import HazardGrid
+
+        known = {
+            name: parameter.default
+            for name, parameter in inspect.signature(HazardGrid).parameters.items()
+            if name != "render_mode"
+        }
+        for name in self.options:
+            if name not in known:
+                raise elsewhere(name, unknown(name, ["id", *known]))
+        HazardGrid(**self.options)  # its errors are sentences already
+        defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
+        if "hazards" in self.options:
+            del defaults["n_hazards"], defaults["hazard_seed"]
+        resolved = {name: self.options.get(name, value) for name, value in {**self.options, **defaults}.items()}
+        self.options.clear()
+        self.options.update({name: value for name, value in resolved.items() if value is not None})
+        return self
+
+
+class DataConfig(Section):
+    """A saved log: the directory that ``Dataset.save`` wrote."""
+
+    path: str
+
+
+class LoggingConfig(Section):
+    """How the environment's own logger writes the log; epsilon is its chance of a uniformly random action."""
+
+    episodes: Count = 500
+    epsilon: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.22
+    seed: Seed = 42
+
+
+class HoldoutConfig(Section):
+    """Episodes nobody trains on, for the calibration of behavior models.
+
+    ``episodes`` freshly logged ones with their own seed where an environment writes the log; a ``fraction`` of the
+    episodes (of the groups, where there are groups) where the log is given.
+    """
+
+    episodes: Count | None = None
+    fraction: Share | None = None
+    seed: Seed = 1_042
+
+
+class CandidateConfig(WithOptions):
+    """A policy to train; further keys are the algorithm's options, ``steps`` among them.
+
+    ``greedy`` judges its greedy version as one more policy. A ``seed`` left out is the study's.
+    """
+
+    name: Name
+    algorithm: str
+    seed: Seed | None = None
+    greedy: Flag = False
+
+    @model_validator(mode="after")
+    def _resolve_options(self) -> Self:
+        from groundschool.algorithms.config import CONFIGS
+
+        if self.algorithm not in CONFIGS:
+            hint = suggest(self.algorithm, CONFIGS) or f" Known: {', '.join(CONFIGS)}."
+            raise ValueError(f"algorithm {self.algorithm!r} is not known.{hint}")
+        model = CONFIGS[self.algorithm]
+        try:
+            resolved = model.model_validate(self.options).model_dump(mode="json")
+        except ValidationError as error:
+            own = [name for name in type(self).model_fields if name != "options"]
+            raise nested(error, model, also_valid=own, hints=model.HINTS) from None
+        if self.greedy and self.algorithm not in STOCHASTIC:
+            raise ValueError(f"greedy = true is for policies that sample: {self.algorithm} is greedy by itself")
+        self.options.clear()
+        self.options.update(resolved)
+        return self
+
+
+class RolloutConfig(Section):
+    """The controlled online phase: seeded episodes of each policy."""
+
+    episodes: Annotated[int, Field(ge=2, strict=True)] = 200
+    seed: Seed = 0
+    confidence: Share = 0.95
+
+
+class MismatchConfig(Section):
+    """How many logged states the action mismatch is measured on."""
+
+    sample: Count = 7_000
+    seed: Seed = 1
+
+
+class ReportConfig(Section):
+    """What the report says at its head, and which policies its map shows."""
+
+    title: str | None = None
+    maps: tuple[str, ...] | None = None
+
+
+class StudyConfig(Section):
+    """A whole study: where the log comes from, what is trained on it, how it is judged.
+
+    Either ``environment`` (its logger writes the log, and policies are rolled out in it) or ``data`` (a saved log), or
+    both: the log from ``data``, the rollouts in ``environment``.
+    """
+
+    name: Name
+    seed: Seed = 0
+    device: Annotated[
+        str, Field(pattern=r"^(auto|cpu|gpu|cuda|tpu)(:\d+)?$", description="'auto', 'cpu', 'gpu' or 'gpu:1'")
+    ] = "auto"
+    environment: EnvironmentConfig | None = None
+    data: DataConfig | None = None
+    logging: LoggingConfig | None = None
+    holdout: HoldoutConfig | None = None
+    candidates: Annotated[tuple[CandidateConfig, ...], Field(min_length=1)]
+    rollouts: RolloutConfig | None = None
+    mismatch: MismatchConfig = MismatchConfig()
+    report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, raw: Any) -> Any:
+        """Give the sections that follow from others their defaults, so that a resolved config says all of it."""
+        if not isinstance(raw, dict):
+            return raw
+        raw = {key: value for key, value in raw.items() if value is not None}
+        if "environment" in raw:
+            raw.setdefault("rollouts", {})
+            if "data" not in raw:
+                raw.setdefault("logging", {})
+        holdout = raw.setdefault("holdout", {})
+        if isinstance(holdout, dict):
+            default = {"fraction": 0.2} if "data" in raw else {"episodes": 200}
+            raw["holdout"] = {**default, **holdout}
+        return raw
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.environment is None and self.data is None:
+            raise ValueError(
+                "no log: give [environment], whose logger writes one, or [data] with the path of a saved one"
+            )
+        if self.data is not None and self.logging is not None:
+            raise ValueError("[data] and [logging] exclude each other: the log is either given or written")
+        if self.environment is None and self.rollouts is not None:
+            raise ValueError("[rollouts] needs an [environment] to run in")
+        if self.environment is None and self.logging is not None:
+            raise ValueError("[logging] needs an [environment] to log in")
+        assert self.holdout is not None
+        wrong, right = ("episodes", "fraction") if self.data else ("fraction", "episodes")
+        if getattr(self.holdout, wrong) is not None:
+            source = "a given log ([data])" if self.data else "a log written by the environment"
+            raise ValueError(f"holdout.{wrong} does not apply to {source}: use holdout.{right}")
+        if self.logging and self.logging.seed == self.holdout.seed:
+            raise ValueError(
+                f"holdout.seed is {self.holdout.seed}, the seed of the log: the same episodes are no holdout"
+            )
+        self._check_names()
+        return self
+
+    def _check_names(self) -> None:
+        seen: dict[str, int] = {}  # lower case: some file systems ignore it, and each name is a directory
+        known: list[str] = []
+        for index, candidate in enumerate(self.candidates):
+            names = [candidate.name] + ([f"{candidate.name}-greedy"] if candidate.greedy else [])
+            known += names
+            for name in names:
+                if (before := seen.setdefault(name.lower(), index)) != index:
+                    raise ValueError(f"candidates[{before}] and candidates[{index}] would both be saved as {name!r}")
+        for name in self.report.maps or ():
+            if name not in known:
+                raise elsewhere("report.maps", f"names {name!r}, expected candidates: {', '.join(known)}.")
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every key with its value, JSON-ready; ``StudyConfig.model_validate`` of it gives an equal config."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def with_budget(self, budget: Literal["tutorial"]) -> StudyConfig:
+        """Return this study with the steps, network and batch of a named budget."""
+        if budget not in BUDGETS:
+            raise InputError(f"budget {budget!r} is not known. Known: {', '.join(BUDGETS)}.")
+        raw = self.resolved()
+        raw["candidates"] = [one | BUDGETS[budget].get(one["algorithm"], {}) for one in raw["candidates"]]
+        raw["name"] = f"{self.name}-full"
+        return StudyConfig.model_validate(raw)
+
+
+def load_config(path: str | Path, **overrides: Any) -> StudyConfig:
+    """Read a study from a TOML file (or from the ``config.json`` a run left).
+
+    Parameters
+    ----------
+    path : str or Path
+        A relative ``data.path`` in it counts from the file's own directory.
+    **overrides
+        Top-level keys that replace the file's; None leaves them alone.
+
+    Raises
+    ------
+    InputError
+        Naming the file, the key's path, its value, what was expected and the nearest valid key.
+    """
+    path = Path(path)
+    raw = _parse(path)
+    raw |= {key: value for key, value in overrides.items() if value is not None}
+    data = raw.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        raw["data"] = {**data, "path": str((path.parent / data["path"]).resolve())}
+    return parse_config(raw, str(path))
+
+
+def parse_config(raw: Mapping[str, Any], source: str = "config") -> StudyConfig:
+    """Check a config that is already a mapping; ``source`` is named in errors.
+
+    Raises
+    ------
+    InputError
+        As `load_config`.
+    """
+    try:
+        return StudyConfig.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{source}: {explain(error, StudyConfig)}") from None
+
+
+def tutorial_config() -> Path:
+    """Return the path of the demo's config: in the package when installed, in ``examples/`` in a checkout."""
+    here = Path(__file__).parent
+    installed = here / "examples" / "tutorial.toml"
+    return installed if installed.is_file() else here.parents[1] / "examples" / "tutorial.toml"
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        parsed = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist: expected a study's TOML file, such as examples/tutorial.toml."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): expected a study's TOML file.") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise InputError(f"{path} is not valid {kind}: {error}.") from None
+    if not isinstance(parsed, dict):
+        raise InputError(f"{path} holds a {type(parsed).__name__}, expected a table of keys and values.")
+    return parsed

@@ -1,0 +1,239 @@
+"""A whole study in one call: log, train, judge, report, in a directory that can be resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from groundschool.config import StudyConfig, load_config
+from groundschool.data import Dataset
+from groundschool.machine import versions
+from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
+from groundschool.report.export import export
+from groundschool.run_directory import RunDirectory, inspect, open_run, write_text
+from groundschool.stages import Judgement, World, check_device, judge, judge_references, open_world, train_candidate
+from groundschool.study_report import report_data, seeds
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """What a finished run leaves in the hand; everything in it is in its directory too.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    directory : Path
+        Everything the run wrote.
+    log, holdout : Dataset
+        What was logged, and the episodes that no candidate saw.
+    policies : dict of str to Policy
+        By name; the greedy version of a candidate is one of its own, as ``NAME-greedy``.
+    judgements : dict of str to Judgement
+        By the same names: rollout, exact value, mismatch, Q sanity and calibration.
+    report : Path
+        ``report.html``; ``report.json`` beside it has every number.
+    """
+
+    config: StudyConfig
+    directory: Path
+    log: Dataset
+    holdout: Dataset
+    policies: dict[str, Policy]
+    judgements: dict[str, Judgement]
+    report: Path
+
+    def summary(self) -> dict[str, Any]:
+        """Return ``report.json``: every number of the report, JSON-ready."""
+        facts: dict[str, Any] = json.loads((self.directory / "report.json").read_text(encoding="utf-8"))
+        return facts
+
+
+def run(
+    config: StudyConfig | str | Path,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: bool = True,
+    command: str | None = None,
+) -> Study:
+    """Run a study: log, train every candidate, judge every policy, report.
+
+    Parameters
+    ----------
+    config : StudyConfig or path of a TOML file
+    out : path, optional
+        The run directory; ``runs/NAME`` by default.
+    force : bool
+        Replace a run that is there already. Without it, a finished one is refused, and an unfinished one of the same
+        config is taken up where it stopped; what was trained already is not trained again.
+    progress : bool
+        Report each stage on stderr.
+    command : str, optional
+        What the report names as its origin.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    InputError
+        For a config, an environment, a log or a directory that cannot be used; nothing has been written then.
+    DivergenceError
+        If training diverged. The directory keeps what was done.
+    """
+    config = config if isinstance(config, StudyConfig) else load_config(config)
+    path = _run_path(config, out)
+    inspect(path, config.resolved(), force=force)  # before any work
+    began = time.perf_counter()
+    world = open_world(config)
+    check_device(config)
+    with open_run(path, config.resolved(), force=force) as directory:
+        stage = _Stages(directory, progress)
+        directory.record(versions=versions(), seeds=seeds(config), timings={"log": _seconds_since(began)})
+        _write_log(world, directory, stage)
+        policies = _train(world, config, directory, stage, progress=progress)
+        judgements = _judge(policies, world, config, stage)
+        with stage("references"):
+            references = judge_references(world, config)
+        data = report_data(
+            config,
+            world,
+            policies,
+            judgements,
+            references,
+            timings=directory.manifest["timings"],
+            command=command or f"groundschool.run({str(path / 'config.json')!r})",
+        )
+        with stage("report"):
+            report = export(data, directory.path)
+        shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+    stage.say(f"report: {_short(report)}")
+    return Study(config, path, world.log, world.holdout, policies, judgements, report)
+
+
+def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, force: bool = False) -> dict[str, Any]:
+    """Return what `run` would do, JSON-ready, after checking everything that it checks; writes nothing.
+
+    Parameters and errors are those of `run`.
+    """
+    config = config if isinstance(config, StudyConfig) else load_config(config)
+    path = _run_path(config, out)
+    state = inspect(path, config.resolved(), force=force)
+    world = open_world(config)
+    return {
+        "name": config.name,
+        "directory": str(path),
+        "state": state,
+        "log": {"episodes": world.log.n_episodes, "steps": world.log.n_steps, "fingerprint": world.log.fingerprint},
+        "holdout": {"episodes": world.holdout.n_episodes, "steps": world.holdout.n_steps},
+        "candidates": [
+            {
+                "name": candidate.name,
+                "algorithm": candidate.algorithm,
+                "steps": candidate.options["steps"],
+                "trained": state == "resume" and (path / "policies" / candidate.name).is_dir(),
+            }
+            for candidate in config.candidates
+        ],
+        "rollouts": 0 if config.rollouts is None else config.rollouts.episodes,
+        "config": config.resolved(),
+    }
+
+
+class _Stages:
+    """Times each stage into the manifest, and says on stderr what is going on."""
+
+    def __init__(self, directory: RunDirectory, progress: bool) -> None:
+        self.directory, self.progress = directory, progress
+        if directory.state == "resume":
+            self.say(f"resuming {_short(directory.path)}")
+
+    def say(self, text: str) -> None:
+        if self.progress:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+    @contextlib.contextmanager
+    def __call__(self, name: str, announce: str = "") -> Iterator[None]:
+        if announce:
+            self.say(announce)
+        began = time.perf_counter()
+        yield
+        self.directory.record(timings={name: _seconds_since(began)})
+
+
+def _seconds_since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)
+
+
+def _run_path(config: StudyConfig, out: str | Path | None) -> Path:
+    return (Path("runs") / config.name if out is None else Path(out)).resolve()
+
+
+def _write_log(world: World, directory: RunDirectory, stage: _Stages) -> None:
+    directory.remember("log", world.log.fingerprint, "the log")
+    directory.remember("holdout", world.holdout.fingerprint, "the holdout")
+    stage.say(f"log: {world.log.n_episodes:,} episodes, {world.log.n_steps:,} steps")
+    with stage("save log"):
+        if not (directory / "log").is_dir():
+            world.log.save(directory / "log")
+
+
+def _train(
+    world: World, config: StudyConfig, directory: RunDirectory, stage: _Stages, *, progress: bool
+) -> dict[str, Policy]:
+    """Train what is not trained yet; each finished policy is a bundle before the next begins."""
+    policies: dict[str, Policy] = {}
+    for candidate in config.candidates:
+        bundle = directory / "policies" / candidate.name
+        if bundle.is_dir():
+            stage.say(f"{candidate.name}: already trained")
+            policy = load(bundle)
+        else:
+            checkpoint = directory / "checkpoints" / candidate.name
+            with stage(f"train {candidate.name}", f"{candidate.name}: {candidate.options['steps']:,} steps"):
+                policy = train_candidate(world.train, candidate, config, checkpoint=checkpoint, progress=progress)
+            policy.save(bundle)
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        policies[candidate.name] = policy
+        if candidate.greedy:
+            greedy = policy.greedy()
+            assert isinstance(greedy, DiscretePolicy)
+            policies[f"{candidate.name}-greedy"] = greedy
+            if not (directory / "policies" / f"{candidate.name}-greedy").is_dir():
+                greedy.save(directory / "policies" / f"{candidate.name}-greedy")
+        _write_metrics(policies, directory)
+    return policies
+
+
+def _write_metrics(policies: Mapping[str, Policy], directory: RunDirectory) -> None:
+    """Write every training curve as lines of JSON, one a chunk."""
+    lines = []
+    for name, policy in policies.items():
+        if isinstance(policy, NetworkPolicy) and policy.training is not None:
+            curves = policy.training.curves
+            rows = (dict(zip(curves, row, strict=True)) for row in zip(*curves.values(), strict=True))
+            lines += [json.dumps({"policy": name, **row}) for row in rows]
+    write_text(directory / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _judge(policies: Mapping[str, Policy], world: World, config: StudyConfig, stage: _Stages) -> dict[str, Judgement]:
+    judgements = {}
+    for name, policy in policies.items():
+        with stage(f"judge {name}", f"{name}: judging"):
+            judgements[name] = judge(policy, world, config)
+    return judgements
+
+
+def _short(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -1,0 +1,231 @@
+"""The stages of a study, each a function of what came before it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundschool.config import EnvironmentConfig, StudyConfig
+from groundschool.data import Dataset, split
+from groundschool.errors import InputError, suggest
+from groundschool.evaluation import calibration, mismatch, q_sanity, rollout, simulate
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from groundschool.config import CandidateConfig
+    from groundschool.evaluation import Calibration, Mismatch, QSanity, Rollout
+    from groundschool.evaluation.tabular import ExactValue, TabularModel
+    from groundschool.policies import Policy
+    from groundschool.policies.network import NetworkPolicy
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class World:
+    """What a study may look at before anything is trained.
+
+    Attributes
+    ----------
+    env : gymnasium.Env or None
+        Where rollouts happen.
+    logger : Policy or None
+        The behavior policy, where it is known.
+    model : TabularModel or None
+        The exact model of ``env``, where it has one.
+    log : Dataset
+        Everything logged but the freshly logged holdout.
+    ends : ndarray of str, shape (E,)
+        What ended each logged episode.
+    train, holdout : Dataset
+        What candidates learn from, and episodes that none of them sees.
+    """
+
+    env: gym.Env[Any, Any] | None
+    logger: Policy | None
+    model: TabularModel | None
+    log: Dataset
+    ends: NDArray[np.str_]
+    train: Dataset
+    holdout: Dataset
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Judgement:
+    """Everything measured about one policy; None where it does not apply."""
+
+    rollout: Rollout | None
+    exact: ExactValue | None
+    mismatch: Mismatch | None
+    sanity: QSanity | None
+    calibration: Calibration | None
+
+
+def open_world(config: StudyConfig) -> World:
+    """Make the environment and the log, from the environment's logger or from disk.
+
+    The same config gives the same world: a freshly logged one is simulated again when a run is resumed.
+    """
+    env = None if config.environment is None else make_environment(config.environment)
+    model = env.unwrapped.model() if env is not None and hasattr(env.unwrapped, "model") else None
+    assert config.holdout is not None
+    if config.data is not None:
+        log = Dataset.load(config.data.path)
+        _require_discrete(log, config.data.path)
+        rest = 1.0 - _fraction(config)
+        # The selection part is not needed yet, and a split has no empty parts: it studies with the training part.
+        parts = split(log, fractions=(rest / 2, rest / 2, _fraction(config)), seed=config.holdout.seed)
+        studied = ~np.isin(log.episode_ids, parts.holdout.episode_ids)
+        return World(env, None, model, log, _ends(log), log.select(studied), parts.holdout)
+    assert env is not None
+    assert config.logging is not None
+    assert config.holdout.episodes is not None
+    logger = make_logger(env, config.logging.epsilon)
+    logged = simulate(env, logger, config.logging.episodes, config.logging.seed)
+    fresh = simulate(env, logger, config.holdout.episodes, config.holdout.seed)
+    return World(env, logger, model, logged.dataset, logged.ends, logged.dataset, fresh.dataset)
+
+
+def make_environment(config: EnvironmentConfig) -> gym.Env[Any, Any]:
+    """Make a Gymnasium environment by id, with its parameters."""
+    import gymnasium as gym
+
+    import groundschool.envs  # noqa: F401  (registers HazardGrid)
+
+    options = config.options
+    try:
+        spec = gym.spec(config.id)
+        _check_parameters(spec, config.id, options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Gymnasium's advice on versions and wrappers is not about the study
+            return gym.make(config.id, **options)
+    except InputError as error:
+        raise InputError(f"environment {config.id}: {error}") from None
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"environment {config.id} needs the package {error.name!r}: pip install {error.name}."
+        ) from None
+    except (gym.error.Error, TypeError, ValueError) as error:
+        raise InputError(f"environment {config.id} cannot be made: {str(error).rstrip('.')}.") from None
+
+
+def make_logger(env: gym.Env[Any, Any], epsilon: float) -> Policy:
+    """Return the environment's own logging policy."""
+    make = getattr(env.unwrapped, "logger", None)
+    if not callable(make):
+        raise InputError(
+            f"environment {type(env.unwrapped).__name__} has no logger of its own: log with groundschool.collect "
+            "and a policy of yours, save the log, and name it under [data]."
+        )
+    logger: Policy = make(epsilon)
+    return logger
+
+
+def check_device(config: StudyConfig) -> None:
+    """Raise `InputError` where training is to run on a device that is not there."""
+    if config.device != "auto":
+        from groundschool.training.device import resolve_device
+
+        resolve_device(config.device)
+
+
+def train_candidate(
+    log: Dataset, config: CandidateConfig, study: StudyConfig, *, checkpoint: Path, progress: bool
+) -> NetworkPolicy:
+    """Train one candidate, or go on from its checkpoint, and give it its name."""
+    from groundschool.training import train
+
+    return train(
+        log,
+        config.algorithm,
+        seed=study.seed if config.seed is None else config.seed,
+        name=config.name,
+        device=study.device,
+        progress=progress,
+        checkpoint=checkpoint,
+        **config.options,
+    )
+
+
+def judge(policy: Policy, world: World, config: StudyConfig) -> Judgement:
+    """Measure one policy: controlled rollouts, exact value, mismatch, and what else it allows."""
+    rolled = None
+    if world.env is not None and config.rollouts is not None:
+        settings = config.rollouts
+        rolled = rollout(world.env, policy, settings.episodes, settings.seed, settings.confidence)
+    head = getattr(policy, "head", None)
+    return Judgement(
+        rollout=rolled,
+        exact=None if world.model is None else world.model.evaluate(policy),
+        mismatch=mismatch(
+            world.log, policy, sample=config.mismatch.sample, seed=config.mismatch.seed, behavior=world.logger
+        ),
+        sanity=q_sanity(policy, rolled) if head == "greedy" and rolled is not None else None,  # type: ignore[arg-type]
+        calibration=calibration(policy, world.holdout) if head == "softmax" else None,
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class References:
+    """What learned policies are compared with; None where unknown.
+
+    Attributes
+    ----------
+    logger : Judgement or None
+        The policy that wrote the log.
+    noiseless : ExactValue or None
+        The same without its random actions: what cloning it perfectly and acting greedily could reach.
+    optimum : ExactValue or None
+        Of the best policy that there is.
+    """
+
+    logger: Judgement | None
+    noiseless: ExactValue | None
+    optimum: ExactValue | None
+
+
+def judge_references(world: World, config: StudyConfig) -> References:
+    """Measure what learned policies are compared with."""
+    noiseless = None
+    if world.env is not None and world.logger is not None and world.model is not None:
+        noiseless = world.model.evaluate(make_logger(world.env, 0.0))
+    return References(
+        logger=None if world.logger is None else judge(world.logger, world, config),
+        noiseless=noiseless,
+        optimum=None if world.model is None else world.model.optimal().value,
+    )
+
+
+def _check_parameters(spec: Any, name: str, options: Mapping[str, Any]) -> None:
+    from gymnasium.envs.registration import load_env_creator
+
+    creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+    parameters = inspect.signature(creator).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for key in options:
+        if key not in parameters:
+            raise InputError(
+                f"{key} is not a parameter of it.{suggest(key, parameters)} Known: {', '.join(parameters)}."
+            )
+
+
+def _require_discrete(log: Dataset, path: str) -> None:
+    if not log.is_discrete:
+        raise InputError(f"{path}: its actions are continuous, and only discrete actions can be learned so far.")
+
+
+def _fraction(config: StudyConfig) -> float:
+    assert config.holdout is not None
+    assert config.holdout.fraction is not None
+    return config.holdout.fraction
+
+
+def _ends(log: Dataset) -> NDArray[np.str_]:
+    return np.where(log.terminated[log.starts[1:] - 1], "terminated", "truncated")

@@ -1,0 +1,163 @@
+"""From what a study found to what its report shows."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from groundschool.config import StudyConfig
+from groundschool.evaluation import clopper_pearson, mean_t
+from groundschool.machine import threads, versions
+from groundschool.policies import GreedyPolicy, NetworkPolicy, Policy
+from groundschool.report.facts import LogFacts, PolicyFacts, ReportData
+from groundschool.stages import Judgement, References, World
+
+_NOTES = (
+    "Mismatch is measured on the log that the candidates learned from, as in the tutorial: a policy that learned the "
+    "log's chance majorities can fall a little below the floor of the best deterministic policy, an expectation.",
+    "Intervals of rollouts hold one by one; no policy was selected by them.",
+)
+_GRID_ACTIONS = ("+y", "+x", "-y", "-x")
+
+
+def report_data(
+    config: StudyConfig,
+    world: World,
+    policies: Mapping[str, Policy],
+    judgements: Mapping[str, Judgement],
+    references: References,
+    *,
+    timings: Mapping[str, float],
+    command: str,
+) -> ReportData:
+    """Return everything the report shows."""
+    records = [p.training for p in policies.values() if isinstance(p, NetworkPolicy) and p.training is not None]
+    return ReportData(
+        title=config.report.title or config.name,
+        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=command,
+        log=_log_facts(config, world),
+        policies=_rows(config, world, policies, judgements, references),
+        timings=dict(timings),
+        config=config.resolved(),
+        versions=versions(),
+        device=", ".join(dict.fromkeys(record.device for record in records)) or config.device,
+        threads=threads(),
+        seeds=seeds(config),
+        fingerprints={"log": world.log.fingerprint, "holdout": world.holdout.fingerprint},
+        grid=getattr(world.env.unwrapped, "layout", None) if world.env is not None else None,
+        environment=_environment(config),
+        diagnosed_on=_diagnosed_on(config, world),
+        notes=_NOTES,
+    )
+
+
+def _log_facts(config: StudyConfig, world: World) -> LogFacts:
+    log, confidence = world.log, 0.95 if config.rollouts is None else config.rollouts.confidence
+    sums = {name: log.cost_sums(name) for name in log.costs}
+    known = list(getattr(world.env.unwrapped, "end_names", ())) if world.env is not None and world.logger else []
+    ends = list(dict.fromkeys([*known, *(str(end) for end in np.unique(world.ends))]))
+    n = log.n_episodes
+    grid = world.env is not None and hasattr(world.env.unwrapped, "layout")
+    own = config.data is not None
+    return LogFacts(
+        dataset=log,
+        behavior=_behavior(config, world),
+        return_=mean_t(log.returns, confidence),
+        return_std=float(np.std(log.returns, ddof=1)) if n > 1 else 0.0,
+        length_mean=float(np.mean(log.lengths)),
+        costs={name: mean_t(cost, confidence, bounds=(0.0, np.inf)) for name, cost in sums.items()},
+        probabilities={name: clopper_pearson(int((cost > 0).sum()), n, confidence) for name, cost in sums.items()},
+        end_rates={end: clopper_pearson(int((world.ends == end).sum()), n, confidence) for end in ends},
+        parts={"train": world.train.n_episodes}
+        | ({"holdout": world.holdout.n_episodes} if own else {"fresh holdout": world.holdout.n_episodes}),
+        action_counts=tuple(int(count) for count in np.bincount(log.actions, minlength=log.n_actions or 0)),
+        action_names=_GRID_ACTIONS if grid else (),
+        dropped_transitions=world.train.transitions().dropped,
+    )
+
+
+def _rows(
+    config: StudyConfig,
+    world: World,
+    policies: Mapping[str, Policy],
+    judgements: Mapping[str, Judgement],
+    references: References,
+) -> tuple[PolicyFacts, ...]:
+    """Return the logger, what was learned, and what is known to be possible."""
+    rows: list[PolicyFacts] = []
+    if references.logger is not None and config.logging is not None:
+        name = f"Logger (ε = {config.logging.epsilon:g})"
+        rows.append(_facts(name, references.logger, world.logger, role="logger", color=0))
+    mapped = config.report.maps if config.report.maps is not None else tuple(policies)[:2]
+    for color, (name, policy) in enumerate(policies.items(), start=1):
+        rows.append(_facts(name, judgements[name], policy, color=color, mapped=name in mapped))
+    if references.noiseless is not None:
+        note = "The logger without its random actions: what a perfect clone of its intentions would do."
+        exact = references.noiseless
+        rows.append(PolicyFacts("Logger (ε = 0)", role="logger", color=len(policies) + 1, exact=exact, notes=(note,)))
+    if references.optimum is not None:
+        note = "The best that anybody can do, planned on the exact model; nobody learned it from the log."
+        exact = references.optimum
+        rows.append(PolicyFacts("Optimum", role="optimum", color=len(policies) + 2, exact=exact, notes=(note,)))
+    return tuple(rows)
+
+
+def _facts(name: str, judged: Judgement, policy: Policy | None, **more: Any) -> PolicyFacts:
+    network = policy if isinstance(policy, NetworkPolicy) else None
+    notes: tuple[str, ...] = () if network is None or network.training is None else tuple(network.training.notes)
+    if isinstance(policy, GreedyPolicy):
+        notes = (f"The most probable action of {policy.policy.name}, always: another policy with its own judgement.",)
+    return PolicyFacts(
+        name=name,
+        policy=policy,
+        rollout=judged.rollout,
+        exact=judged.exact,
+        mismatch=judged.mismatch,
+        sanity=judged.sanity,
+        calibration=judged.calibration,
+        training=None if network is None else network.training,
+        encoding="" if network is None else network.encoder.describe(),
+        notes=notes,
+        **more,
+    )
+
+
+def _behavior(config: StudyConfig, world: World) -> str:
+    if config.logging is None:
+        return "Unknown: the log was given" + (
+            ", with the propensity of each action." if world.log.propensities is not None else ", without propensities."
+        )
+    return (
+        f"The environment's own logger, which moves toward its aim and takes a uniformly random action with "
+        f"probability {config.logging.epsilon:g}; the propensity of every action is logged."
+    )
+
+
+def _environment(config: StudyConfig) -> str:
+    if config.environment is None:
+        return ""
+    options = ", ".join(f"{key} {value}" for key, value in config.environment.options.items())
+    return f"{config.environment.id}" + (f" ({options})." if options else ".")
+
+
+def _diagnosed_on(config: StudyConfig, world: World) -> str:
+    source = "held out of it" if config.data is not None else "logged afresh with another seed"
+    return (
+        f"the whole log (mismatch) and on {world.holdout.n_episodes:,} episodes {source}, "
+        "which no candidate was trained on (calibration)"
+    )
+
+
+def seeds(config: StudyConfig) -> dict[str, int]:
+    """Return every seed of a study by what it belongs to."""
+    assert config.holdout is not None
+    named = {} if config.logging is None else {"log": config.logging.seed}
+    named["holdout"] = config.holdout.seed
+    named |= {f"train {c.name}": config.seed if c.seed is None else c.seed for c in config.candidates}
+    if config.rollouts is not None:
+        named["rollouts"] = config.rollouts.seed
+    return {**named, "mismatch": config.mismatch.seed}
