@@ -122,21 +122,27 @@ def ours(episodes: int, seed: int) -> dict[str, np.ndarray]:
     return {"reward": log.rewards, "cost": log.costs["hazard"]}
 
 
-def measure(log: Callable[[int, int], dict[str, np.ndarray]], episodes: int, repeats: int) -> dict[str, float]:
-    """Return the median rate over repeats, setup included, and what the last log looked like."""
-    rates = []
-    for repeat in range(repeats):
-        began = time.perf_counter()
-        columns = log(episodes, 1_000 * repeat)
-        rates.append(len(columns["reward"]) / (time.perf_counter() - began))
+Log = Callable[[int, int], dict[str, np.ndarray]]
+
+
+def compare(logs: dict[str, Log], episodes: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Return median rates, setup included, and what the last logs looked like; turns alternate, so load hits all."""
+    rates: dict[str, list[float]] = {name: [] for name in logs}
+    facts: dict[str, dict[str, float]] = {}
+    for turn in range(rounds):
+        for name, log in logs.items():
+            began = time.perf_counter()
+            columns = log(episodes, 1_000 * turn)
+            rates[name].append(len(columns["reward"]) / (time.perf_counter() - began))
+            facts[name] = {
+                "steps_per_episode": len(columns["reward"]) / episodes,
+                "hazard_rate": float(columns["cost"].sum() / episodes),
+                "mean_return": float(columns["reward"].sum() / episodes),
+            }
     return {
-        "steps_per_second": statistics.median(rates),
-        "slowest": min(rates),
-        "fastest": max(rates),
-        "repeats": repeats,
-        "steps_per_episode": len(columns["reward"]) / episodes,
-        "hazard_rate": float(columns["cost"].sum() / episodes),
-        "mean_return": float(columns["reward"].sum() / episodes),
+        name: {"steps_per_second": statistics.median(r), "slowest": min(r), "fastest": max(r), "rounds": rounds}
+        | facts[name]
+        for name, r in rates.items()
     }
 
 
@@ -156,10 +162,10 @@ def main() -> None:
     ours(10, 0)  # imports and first-call costs are nobody's rate
     results = []
     for episodes in arguments.episodes:
-        plain = measure(plain_log, episodes, repeats=3)
-        fast = measure(ours, episodes, repeats=9)
+        found = compare({"plain_loop": plain_log, "groundschool": ours}, episodes, rounds=5)
+        plain, fast = found["plain_loop"], found["groundschool"]
         ratio = fast["steps_per_second"] / plain["steps_per_second"]
-        results.append({"episodes": episodes, "plain_loop": plain, "groundschool": fast, "ratio": ratio})
+        results.append({"episodes": episodes, **found, "ratio": ratio})
         print(
             f"{episodes:>7,} episodes: plain loop {plain['steps_per_second']:>11,.0f} steps/s, "
             f"groundschool {fast['steps_per_second']:>13,.0f} steps/s, ratio {ratio:.0f}x   "
@@ -169,7 +175,12 @@ def main() -> None:
         "what": "logged HazardGrid steps per second, defaults, logger epsilon 0.22",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python", "benchmarks/grid_logging.py", *sys.argv[1:]]),
-        "hardware": {"processor": processor(), "cores": os.cpu_count(), "machine": platform.machine()},
+        "hardware": {
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+            "load": os.getloadavg(),
+        },
         "versions": {"python": platform.python_version(), "numpy": np.__version__, "gymnasium": gym.__version__},
         "results": results,
     }
