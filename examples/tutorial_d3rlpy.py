@@ -3,8 +3,8 @@
 A 15x15 grid with hazards, 500 logged episodes, behavior cloning and conservative Q-learning by d3rlpy with the recipe's
 settings, 30 rollouts each, the mismatch with the log, plots and saved policies. What the recipe does and does not say:
 
-- its "conservative weight 6" never arrives: the option is called ``alpha`` in d3rlpy, and the recipe passes options through
-  a filter that drops unknown names in silence, so alpha stays 1;
+- its "conservative weight 6" never arrives: the option is called ``alpha`` in d3rlpy, and the recipe passes options
+  through a filter that drops unknown names in silence, so alpha stays 1;
 - timeouts are logged as terminals, so nothing is bootstrapped past them;
 - rewards of -100 to 50 and coordinates of 0 to 14 enter unscaled, and the target network is copied every 8,000 steps.
 
@@ -257,8 +257,8 @@ def main() -> None:
         seen = result["rollouts"]
         print(
             f"{name}: return {seen['return_mean']:.1f} ± {seen['return_std']:.1f}, length {seen['length_mean']:.1f}, "
-            f"hazard {seen['hazard_rate']:.1%}, goal {seen['goal_rate']:.1%} in {arguments.rollouts} rollouts; mismatch "
-            f"{result['mismatch']:.3f}; {steps:,} steps in {seconds:.1f} s\n"
+            f"hazard {seen['hazard_rate']:.1%}, goal {seen['goal_rate']:.1%} in {arguments.rollouts} rollouts; "
+            f"mismatch {result['mismatch']:.3f}; {steps:,} steps in {seconds:.1f} s\n"
             f"    exactly: return {exact.return_:.2f}, hazard {exact.ends['hazard']:.2%}, goal {exact.ends['goal']:.2%}"
         )
     plots(env, data, results, arguments.directory)
