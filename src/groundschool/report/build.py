@@ -45,7 +45,7 @@ def build(data: ReportData) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     InputError
-        If two policies share a name, or the grid does not fit the log.
+        If the log does not lie on the cells of the grid.
     """
     report = compose(data)
     return report.html, report.json
@@ -67,10 +67,10 @@ def render(facts: dict[str, Any], images: dict[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for word in ("number", "percent", "estimate", "rate", "seconds", "flat", "breakable", "option", "option_names"):
-        environment.filters[word] = getattr(words, word)
+    environment.filters.update(words.FILTERS)
     sources = {name: base64.b64encode(image.encode()).decode() for name, image in images.items()}
-    keys = {policy["name"]: (look(policy["color"]).color, _MARKERS[look(policy["color"]).marker]) for policy in facts["policies"]}  # noqa: E501  # fmt: skip
+    looks = {policy["name"]: look(policy["color"]) for policy in facts["policies"]}
+    keys = {name: (chosen.color, _MARKERS[chosen.marker]) for name, chosen in looks.items()}
     return environment.get_template("report.html.j2").render(facts=facts, images=sources, keys=keys)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from groundschool.errors import InputError
 from groundschool.evaluation.tabular import ExactValue
 from groundschool.report.facts import LogFacts, PolicyFacts, ReportData
 from groundschool.report.outcomes import event_names
@@ -24,16 +23,7 @@ VERSION = 1
 
 
 def document(data: ReportData, drawings: Sequence[Drawing]) -> dict[str, Any]:
-    """Return everything the page shows as JSON-ready values; what is infinite or undefined is None, its key present.
-
-    Raises
-    ------
-    InputError
-        If two policies share a name.
-    """
-    names = [policy.name for policy in data.policies]
-    if len(set(names)) != len(names):
-        raise InputError(f"policies: the names {names} are not unique. Give every row of the report its own name.")
+    """Return everything the page shows as JSON-ready values; what is infinite or undefined is None, its key present."""
     policies = [_policy(policy) for policy in data.policies]
     facts: dict[str, Any] = {
         "format": FORMAT,
@@ -50,7 +40,7 @@ def document(data: ReportData, drawings: Sequence[Drawing]) -> dict[str, Any]:
         "events": event_names([o for policy in data.policies for o in (policy.rollout, policy.exact) if o is not None]),
         "policies": policies,
         "figures": [
-            {"name": d.name, "section": d.section, "title": d.title, "alt": d.alt, "caption": d.caption, "data": d.data}
+            {"file": f"figures/{d.name}.png", **{key: value for key, value in d._asdict().items() if key != "figure"}}
             for d in drawings
         ],
         "timings": {

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from groundschool.errors import InputError
+
 if TYPE_CHECKING:
     from groundschool.data.dataset import Dataset
     from groundschool.evaluation.calibration import Calibration
@@ -154,6 +156,11 @@ class ReportData:
         Which part of the log mismatch and calibration were measured on, in words.
     notes
         Anything else a reader must know, one sentence each.
+
+    Raises
+    ------
+    InputError
+        If two policies share a name.
     """
 
     title: str
@@ -173,3 +180,8 @@ class ReportData:
     environment: str = ""
     diagnosed_on: str = "the whole log"
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [policy.name for policy in self.policies]
+        if len(set(names)) != len(names):
+            raise InputError(f"policies: the names {names} are not unique. Give every row of the report its own name.")

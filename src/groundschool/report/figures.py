@@ -56,7 +56,7 @@ def _visitation(data: ReportData) -> Drawing:
     log = data.log.dataset
     place = None if data.grid is None else maps.as_map(data.grid)
     counts = maps.cell_visits(log, place)
-    figure = maps.visitation(log, data.grid if counts is not None else None)
+    figure = maps.visitation(log, data.grid)
     if counts is None:
         return _drawing(
             "visitation", "log", figure, "Histograms of the logged observations.", "Counts are on a log scale."
@@ -165,7 +165,7 @@ def _diagnostics(data: ReportData) -> list[Drawing]:
     if calibrations := {policy.name: policy.calibration for policy in data.policies if policy.calibration is not None}:
         figure = learning.calibration_curve(calibrations, colors=colors)
         alt = "Observed frequency of actions against predicted probability, with the diagonal of perfect calibration."
-        caption = "On the diagonal, predicted probabilities and logged frequencies agree."
+        caption = "On the diagonal, predicted and logged shares agree. Bars: one standard error of independent steps."
         made.append(_drawing("calibration", "diagnostics", figure, alt, caption))
     return made
 

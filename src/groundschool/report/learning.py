@@ -103,7 +103,7 @@ def mismatch_bars(mismatches: Mapping[str, Mismatch], *, colors: Mapping[str, in
                 axes.axvline(100 * floor, color=INK, ls=line, lw=1.6, label=f"{label}: {100 * floor:.1f} %")
         rows(axes, [plain(name) for name in mismatches])
         axes.set_xlim(0, 100)
-        axes.set_xlabel("states in which the policy's action is not the logged one (%), ± 1 standard error")
+        axes.set_xlabel("steps with another action than the logged one (%), ± 1 SE")
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside lower left", ncols=2, title="noise floors", alignment="left", title_fontsize=9.5)
         return figure
@@ -121,7 +121,7 @@ def calibration_curve(calibrations: Mapping[str, Calibration], *, colors: Mappin
     """
     styles = looks(list(calibrations), colors)
     with style():
-        figure = canvas("Do the cloned probabilities mean what they say?", WIDTH, 4.9)
+        figure = canvas("Do the cloned probabilities mean what they say?", WIDTH, 4.5)
         axes = figure.subplots()
         axes.plot([0, 100], [0, 100], color="#9aa1a9", lw=1.0)
         for name, calibration in calibrations.items():

@@ -92,7 +92,7 @@ def returns(
     order = labels + [name for name in exact if name not in labels]
     styles = looks(order, colors)
     with style():
-        figure = canvas("How much does each policy earn in an episode?", WIDTH, 1.75 + 0.52 * len(order))
+        figure = canvas("How much does each policy earn in an episode?", WIDTH, 1.85 + 0.5 * len(order))
         axes = figure.subplots()
         for row, name in enumerate(order):
             if row < len(rollouts):
@@ -139,7 +139,7 @@ def rates(
     styles = looks(order, colors)
     with style():
         height = 1.3 + len(events) * (0.62 + 0.34 * len(order))
-        figure = canvas("How often does an episode meet a hazard, and how does it end?", WIDTH, min(height, 14.0))
+        figure = canvas("How dangerous is each policy, and how do episodes end?", WIDTH, min(height, 14.0))
         panels = figure.subplots(len(events), 1, squeeze=False, sharex=True).ravel()
         for event, axes in zip(events, panels, strict=True):
             for row, name in enumerate(order):
@@ -246,4 +246,4 @@ def _key(figure: Figure, exact: bool, more: list[Line2D]) -> None:
         handles.append(
             Line2D([], [], ls="", marker="d", color="white", mec=INK, mew=1.4, ms=7, label="exact value in the model")
         )
-    figure.legend(handles=handles, loc="outside lower left", ncols=3, columnspacing=1.4)
+    figure.legend(handles=handles, loc="outside lower left", ncols=2, columnspacing=1.4)

@@ -85,6 +85,11 @@ def flat(nested: Any, prefix: str = "") -> list[tuple[str, str]]:
     return [(prefix, str(nested) if nested != {} else "none")]
 
 
+def without(ends: Mapping[str, Any], costs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ends that do not repeat a cost of the same name and numbers."""
+    return {name: interval for name, interval in ends.items() if costs.get(name) != interval}
+
+
 def option(config: Any, key: str) -> str:
     """Return one option of a nested configuration by its dotted key."""
     return dict(flat(config)).get(key, UNKNOWN)
@@ -114,3 +119,10 @@ def _bounds(interval: Mapping[str, Any], scale: float, decimals: int) -> str:
         return nothing if value is None else number(scale * value, decimals)
 
     return f"[{bound(interval['lower'], '−∞')}, {bound(interval['upper'], '∞')}]"
+
+
+FILTERS = {
+    word.__name__: word
+    for word in (number, percent, estimate, rate, seconds, breakable, flat, without, option, option_names)
+}
+"""The words a template may use, by name."""
