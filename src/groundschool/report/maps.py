@@ -226,8 +226,10 @@ def _draw_cells(axes: Axes, counts: np.ndarray, place: Map, norm: LogNorm, *, po
     for x, y in unseen(counts, place, policy=policy):
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=UNSEEN, ec="#c9c4b8", hatch="////", lw=0, zorder=0.5))
     for x, y in place.hazards:
-        axes.add_patch(Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False, ec=DANGER, lw=1.8, zorder=3))
-        axes.plot(x, y, "x", color=DANGER, ms=7, mew=2.2, zorder=4)
+        # A white halo below: in gray, the danger color alone is as dark as a busy cell.
+        for color, extra in (("white", 2.0), (DANGER, 0.0)):
+            axes.add_patch(Rectangle((x - 0.43, y - 0.43), 0.86, 0.86, fill=False, ec=color, lw=1.8 + extra, zorder=3))
+            axes.plot(x, y, "x", color=color, ms=7 + extra / 2, mew=2.2 + extra, zorder=4)
     if place.start:
         axes.plot(*place.start, "o", mfc="white", mec=INK, ms=10, mew=1.6, zorder=4)
     if place.goal:
