@@ -197,11 +197,15 @@ def _hold(path: Path) -> IO[str] | None:
 
     try:
         handle = open(path / LOCK, "w", encoding="utf-8")  # noqa: SIM115
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{path} is in use: another process is running it. Wait for it, or stop it first.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}). Choose a writable place with --out.") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise InputError(f"{path} is in use: another process is running it. Wait for it, or stop it first.") from None
+    except OSError:
+        pass  # a file system without locks
     return handle
 
 

@@ -1,0 +1,5 @@
+"""``python -m groundschool``."""
+
+from groundschool.cli import main
+
+main()

@@ -1,0 +1,271 @@
+"""A config says what is wrong with it: where, what, what was expected."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import types
+import typing
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from groundschool.algorithms.config import CONFIGS
+from groundschool.config import (
+    CandidateConfig,
+    EnvironmentConfig,
+    InputError,
+    StudyConfig,
+    load_config,
+    parse_config,
+    tutorial_config,
+)
+
+TUTORIAL = tomllib.loads(tutorial_config().read_text(encoding="utf-8"))
+BC, CQL = ("candidates", 0), ("candidates", 1)
+
+
+def edited(path, value):
+    """Return the tutorial with one key set; a value of ... deletes it."""
+    raw = deepcopy(TUTORIAL)
+    place = raw
+    for part in path[:-1]:
+        place = place.setdefault(part, {}) if isinstance(place, dict) else place[part]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return raw
+
+
+# (path, value, what the sentence must say): every key of every section with values just outside its range.
+OUT_OF_RANGE = [
+    (("name",), "a/b", "name is 'a/b', expected a text: letters, digits"),
+    (("name",), "", "name is ''"),
+    (("seed",), -1, "seed is -1, expected a whole number >= 0 and < 4.29497e+09"),
+    (("seed",), 2**32, "seed is 4294967296, expected a whole number"),
+    (("seed",), 0.5, "seed is 0.5, expected a whole number"),
+    (("device",), "tpux", "device is 'tpux', expected a text: 'auto'"),
+    (("environment",), 3, "environment is 3, expected a table"),
+    (("environment", "id"), 7, "environment.id is 7, expected a text"),
+    (("environment", "size"), 1, "environment: size is 1, expected"),
+    (("environment", "start"), [0, 15], "environment: start is"),
+    (("environment", "goal"), [0, 0], "environment: "),
+    (("environment", "hazards"), [[0, 0]], "environment: the hazard at (0, 0) is on the start"),
+    (("environment", "hazards"), 3, "environment: hazards is 3, expected a list"),
+    (("environment", "n_hazards"), -1, "environment: n_hazards is -1, expected"),
+    (("environment", "hazard_seed"), -1, "environment: hazard_seed is -1, expected"),
+    (("environment", "slip"), 1.01, "environment: slip is 1.01, expected a number from 0 to 1"),
+    (("environment", "horizon"), 27, "environment: horizon is 27"),
+    (("environment", "step_reward"), "a", "environment: step_reward is 'a'"),
+    (("environment", "hazard_reward"), True, "environment: hazard_reward is True"),
+    (("environment", "goal_reward"), float("inf"), "environment: goal_reward is inf"),
+    (("logging", "episodes"), 0, "logging.episodes is 0, expected a whole number >= 1"),
+    (("logging", "episodes"), True, "logging.episodes is True, expected a whole number >= 1"),
+    (("logging", "epsilon"), 1.1, "logging.epsilon is 1.1, expected a number >= 0 and <= 1"),
+    (("logging", "epsilon"), float("nan"), "logging.epsilon is nan, expected a number >= 0 and <= 1"),
+    (("logging", "seed"), -1, "logging.seed is -1, expected a whole number"),
+    (("holdout", "episodes"), 0, "holdout.episodes is 0, expected a whole number >= 1"),
+    (("holdout", "fraction"), 1.0, "holdout.fraction is 1.0, expected a number > 0 and < 1"),
+    (("holdout", "seed"), -1, "holdout.seed is -1"),
+    (("candidates",), [], "candidates is [], expected at least 1 entries"),
+    (("candidates",), {}, "candidates is {}, expected a list"),
+    ((*BC, "name"), "../x", "candidates[0].name is '../x', expected a text"),
+    ((*BC, "algorithm"), "cqll", "candidates[0]: algorithm 'cqll' is not known. Did you mean 'cql'?"),
+    ((*BC, "seed"), -1, "candidates[0].seed is -1, expected a whole number"),
+    ((*BC, "greedy"), "yes", "candidates[0].greedy is 'yes', expected true or false"),
+    ((*CQL, "greedy"), True, "candidates[1]: greedy = true is for policies that sample"),
+    (("rollouts", "episodes"), 1, "rollouts.episodes is 1, expected a whole number >= 2"),
+    (("rollouts", "seed"), -1, "rollouts.seed is -1"),
+    (("rollouts", "confidence"), 95, "rollouts.confidence is 95, expected a number > 0 and < 1"),
+    (("mismatch", "sample"), 0, "mismatch.sample is 0, expected a whole number >= 1"),
+    (("mismatch", "seed"), "one", "mismatch.seed is 'one', expected a whole number"),
+    (("report", "title"), 3, "report.title is 3, expected a text"),
+    (("report", "maps"), ["BC", "DQN"], "report.maps names 'DQN', expected candidates: BC, BC-greedy, CQL."),
+    (("data", "path"), 3, "data.path is 3, expected a text"),
+]
+
+# The options of the algorithms, by the same rule.
+OPTIONS = [
+    ("steps", 0), ("batch_size", 0), ("learning_rate", 0.0), ("schedule", "linear"), ("hidden", [64, 0]),
+    ("networks", 0), ("gradient_clip", 0.0), ("weight_decay", -1.0), ("encoding", "hashing"), ("logit_penalty", -0.5),
+    ("discount", 1.01), ("conservative_weight", -1.0), ("td_loss", "l1"), ("double_q", "maybe"), ("target_rate", 0.0),
+    ("target_every", 0), ("reward_scale", -1.0), ("support", "all"), ("support_min_count", 0),
+    ("support_min_share", 1.5),
+]  # fmt: skip
+
+UNKNOWN = [
+    (("nme",), 1, "nme is not a known key. Did you mean 'name'?"),
+    (("missmatch",), {}, "missmatch is not a known key. Did you mean 'mismatch'?"),
+    (("environment", "slop"), 0.1, "environment.slop is not a known key. Did you mean 'slip'?"),
+    (("environment", "render_mode"), "ansi", "environment.render_mode is not a known key."),
+    (("logging", "epsilonn"), 0.1, "logging.epsilonn is not a known key. Did you mean 'epsilon'?"),
+    (("holdout", "share"), 0.1, "holdout.share is not a known key. Known keys: episodes, fraction, seed."),
+    ((*CQL, "hiden"), [8], "candidates[1].hiden is not a known key. Did you mean 'hidden'?"),
+    ((*CQL, "alpha"), 6, "candidates[1].alpha is not a known key: it is called 'conservative_weight' here."),
+    ((*BC, "conservative_weight"), 6, "candidates[0].conservative_weight is not a known key."),
+    (("rollouts", "episode"), 3, "rollouts.episode is not a known key. Did you mean 'episodes'?"),
+    (("mismatch", "n"), 3, "mismatch.n is not a known key."),
+    (("report", "titel"), "x", "report.titel is not a known key. Did you mean 'title'?"),
+]
+
+INCONSISTENT = [
+    (("name",), ..., "name is missing."),
+    (("environment",), ..., "no log: give [environment]"),
+    (("data",), {"path": "log"}, "[data] and [logging] exclude each other"),
+    (("holdout", "fraction"), 0.2, "use holdout.episodes"),
+    (("holdout", "seed"), 42, "the seed of the log"),
+    ((*CQL, "name"), "bc", "would both be saved as 'bc'"),
+    ((*CQL, "name"), "BC-greedy", "would both be saved as 'BC-greedy'"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), OUT_OF_RANGE + UNKNOWN + INCONSISTENT)
+def test_what_is_wrong_is_said_in_one_sentence(path, value, sentence):
+    with pytest.raises(InputError) as caught:
+        parse_config(edited(path, value), "study.toml")
+    message = str(caught.value)
+    assert message.startswith("study.toml: ")
+    assert sentence in message
+    assert "\n" not in message
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize(("option", "value"), OPTIONS)
+def test_options_of_algorithms_are_checked(option, value):
+    index = 0 if option == "logit_penalty" else 1
+    with pytest.raises(InputError, match=rf"candidates\[{index}\]\.{option}(\[1\])? is .*, expected "):
+        parse_config(edited(("candidates", index, option), value))
+
+
+def _leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    found = set()
+    for name, field in model.model_fields.items():
+        if name == "options":
+            continue
+        inner = [m for m in _flatten(field.annotation) if isinstance(m, type) and issubclass(m, BaseModel)]
+        found |= _leaves(inner[0], (*prefix, name)) if inner else {(*prefix, name)}
+    return found
+
+
+def _flatten(annotation):
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation):
+        return [base for arm in typing.get_args(annotation) for base in _flatten(arm)]
+    return [annotation]
+
+
+def test_every_key_has_a_row_above():
+    rows = {tuple(part for part in path if isinstance(part, str)) for path, _, _ in OUT_OF_RANGE}
+    assert _leaves(StudyConfig) <= rows
+    grid = set(parse_config(TUTORIAL).resolved()["environment"]) | {"start", "goal", "hazards"}
+    assert {("environment", name) for name in grid} <= rows
+    assert {name for config in CONFIGS.values() for name in config.model_fields} == {name for name, _ in OPTIONS}
+
+
+def test_several_problems_are_counted():
+    raw = edited(("logging", "episodes"), 0)
+    raw["mismatch"]["sample"] = 0
+    with pytest.raises(InputError, match=r"\(1 more problem after this one\.\)"):
+        parse_config(raw)
+
+
+def test_resolved_is_complete_and_gives_the_same_config():
+    config = parse_config(TUTORIAL)
+    resolved = config.resolved()
+    assert json.loads(json.dumps(resolved)) == resolved
+    assert parse_config(resolved) == config
+    assert parse_config(resolved).resolved() == resolved
+    assert resolved["environment"]["goal_reward"] == 50.0
+    assert resolved["candidates"][1]["conservative_weight"] == 0.5
+    assert set(CONFIGS["cql"].model_fields) <= set(resolved["candidates"][1])
+
+
+def test_defaults_that_follow_from_other_sections():
+    given = parse_config({"name": "x", "data": {"path": "log"}, "candidates": TUTORIAL["candidates"]})
+    assert given.rollouts is None
+    assert given.logging is None
+    assert given.holdout.fraction == 0.2
+    assert given.holdout.episodes is None
+    written = parse_config({"name": "x", "environment": {}, "candidates": TUTORIAL["candidates"]})
+    assert written.logging.episodes == 500
+    assert written.holdout.episodes == 200
+    assert written.rollouts.episodes == 200
+
+
+def test_nothing_can_be_changed_afterwards():
+    config = parse_config(TUTORIAL)
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3
+
+
+@pytest.mark.parametrize("section", ["rollouts", "logging"])
+def test_sections_that_need_an_environment(section):
+    raw = {"name": "x", "data": {"path": "log"}, "candidates": TUTORIAL["candidates"], section: {}}
+    with pytest.raises(InputError, match=rf"\[{section}\]"):
+        parse_config(raw)
+
+
+def test_the_tutorials_budget():
+    full = parse_config(TUTORIAL).with_budget("tutorial")
+    assert [c.options["steps"] for c in full.candidates] == [25_000, 80_000]
+    assert [c.options["hidden"] for c in full.candidates] == [[256, 256], [256, 256]]
+    assert [c.options["batch_size"] for c in full.candidates] == [256, 256]
+    assert full.name != "tutorial"
+    with pytest.raises(InputError, match="budget 'x' is not known"):
+        parse_config(TUTORIAL).with_budget("x")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "does not exist"),
+        (b"name = ", "is not valid TOML"),
+        (b"\xff\xfe", "is not valid TOML"),
+        (b"name = 'x'", "candidates is missing"),
+    ],
+    ids=["missing", "no TOML", "no text", "nearly empty"],
+)
+def test_files_that_are_no_config(tmp_path, content, sentence):
+    path = tmp_path / "study.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=sentence) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_directory_is_no_config(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+        load_config(tmp_path)
+
+
+def test_json_is_read_too_and_must_be_a_table(tmp_path):
+    good, bad = tmp_path / "config.json", tmp_path / "list.json"
+    good.write_text(json.dumps(parse_config(TUTORIAL).resolved()), encoding="utf-8")
+    bad.write_text("[]", encoding="utf-8")
+    assert load_config(good) == parse_config(TUTORIAL)
+    with pytest.raises(InputError, match="holds a list"):
+        load_config(bad)
+
+
+def test_a_data_path_counts_from_the_file(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        'name = "x"\n[data]\npath = "log"\n[[candidates]]\nname = "BC"\nalgorithm = "bc"\n', encoding="utf-8"
+    )
+    assert Path(load_config(path).data.path) == tmp_path / "log"
+
+
+def test_overrides_replace_top_level_keys(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_bytes(tutorial_config().read_bytes())
+    assert load_config(path, seed=7, device=None).seed == 7
+    with pytest.raises(InputError, match="seed is -7"):
+        load_config(path, seed=-7)
+
+
+def test_sections_stand_alone():
+    assert EnvironmentConfig(id="CartPole-v1", gravity=3.0).options == {"gravity": 3.0}
+    assert CandidateConfig(name="a", algorithm="bc", steps=5).options["steps"] == 5
