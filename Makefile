@@ -63,11 +63,16 @@ $(VENV)/.installed-docs: $(VENV)/.installed-dev
 	@$(BIN)/python $(PIP_INSTALL) --constraint $(LOCK) --editable ".[hdf5,minari,dev,docs]"
 	@touch $@
 
-# d3rlpy pins an older gymnasium, so it cannot share the lock or the environment.
+# d3rlpy pins an older gymnasium and brings torch, so it has its own lock and its own environment. For a torch without
+# CUDA: make test-d3rlpy TORCH="torch==2.13.0+cpu --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+
 $(VENV_D3RLPY)/bin/python:
 	$(call make_venv,$(VENV_D3RLPY))
 
-$(VENV_D3RLPY)/.installed: pyproject.toml | $(VENV_D3RLPY)/bin/python
+$(VENV_D3RLPY)/.installed: pyproject.toml requirements/d3rlpy.lock | $(VENV_D3RLPY)/bin/python
 	@echo "Installing groundschool beside d3rlpy into $(VENV_D3RLPY)."
-	@$(VENV_D3RLPY)/bin/python $(PIP_INSTALL) --editable ".[hdf5,d3rlpy,dev]"
+	@$(VENV_D3RLPY)/bin/python $(PIP_INSTALL) $(TORCH)
+	@$(VENV_D3RLPY)/bin/python $(PIP_INSTALL) --requirement requirements/d3rlpy.lock
+	@$(VENV_D3RLPY)/bin/python $(PIP_INSTALL) --no-deps --editable .
 	@touch $@
