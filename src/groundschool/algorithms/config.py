@@ -41,6 +41,9 @@ class AlgorithmConfig(BaseModel):
         Decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101), scaled by the learning rate.
     encoding : {"auto", "standardize", "one-hot", "fourier", "raw"}
         How observations become inputs; see ``groundschool.policies.encoding``.
+    frequencies : int, optional
+        Cosine and sine pairs of a Fourier column; None tells every value from its neighbors, few generalise between
+        neighbors.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -64,6 +67,7 @@ class AlgorithmConfig(BaseModel):
     gradient_clip: PositiveFloat | None = None
     weight_decay: NonNegativeFloat = 0.0
     encoding: Encoding = "auto"
+    frequencies: PositiveInt | None = None
 
 
 class BCConfig(AlgorithmConfig):

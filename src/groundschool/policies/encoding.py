@@ -148,7 +148,9 @@ def id_codes(n_ids: int) -> Float32Array:
     return codes / np.float32(np.sqrt(ID_CODE_WIDTH))
 
 
-def fit_encoder(observations: ArrayLike, encoding: Encoding = "auto", *, n_ids: int | None = None) -> Encoder:
+def fit_encoder(
+    observations: ArrayLike, encoding: Encoding = "auto", *, frequencies: int | None = None, n_ids: int | None = None
+) -> Encoder:
     """Fit an encoder on the observations of the training part.
 
     Parameters
@@ -158,6 +160,9 @@ def fit_encoder(observations: ArrayLike, encoding: Encoding = "auto", *, n_ids: 
     encoding : str
         ``auto`` gives Fourier features to columns of 3 to 64 distinct whole numbers and standardises the rest;
         the other names force one treatment on every column. Ids are always one-hot (or codes).
+    frequencies : int, optional
+        Cosine and sine pairs of a Fourier column; half as many as whole numbers in its range (at most 32) if left out,
+        which tells every value from its neighbors.
     n_ids : int, optional
         Declared number of ids; the largest seen plus one otherwise.
 
@@ -176,11 +181,13 @@ def fit_encoder(observations: ArrayLike, encoding: Encoding = "auto", *, n_ids: 
             f"observations: {bad.size} of {len(flat)} rows hold NaN or infinite values (first at row {bad[0]}): "
             "fill or exclude them before training"
         )
-    columns = tuple(_fit_column(flat[:, index].astype(np.float64), encoding) for index in range(flat.shape[1]))
+    columns = tuple(
+        _fit_column(flat[:, index].astype(np.float64), encoding, frequencies) for index in range(flat.shape[1])
+    )
     return Encoder(x.shape[1:], columns)
 
 
-def _fit_column(x: NDArray[np.float64], encoding: Encoding) -> Column:
+def _fit_column(x: NDArray[np.float64], encoding: Encoding, frequencies: int | None) -> Column:
     if encoding == "raw":
         return Column("raw")
     values = few_whole_numbers(x)
@@ -198,7 +205,8 @@ def _fit_column(x: NDArray[np.float64], encoding: Encoding) -> Column:
     scale = scale if scale > 1e-12 * max(1.0, abs(center)) else 1.0
     if kind == "fourier" and values is not None and len(values) > 1:
         low, high = float(values[0]), float(values[-1])
-        return Column("fourier", center, scale, low, high, frequencies=min(int(high - low + 1) // 2, 32))
+        most = min(int(high - low + 1) // 2, 32)
+        return Column("fourier", center, scale, low, high, frequencies=min(frequencies or most, most))
     return Column("standardize", center, scale)
 
 

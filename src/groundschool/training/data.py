@@ -20,12 +20,12 @@ from groundschool.policies.support import Support, fit_support, is_discrete
 class DeviceData(NamedTuple):
     """What the compiled loop draws from.
 
-    The first ``count`` rows of ``features`` are the observations of the usable transitions, in that order; behind
+    The first ``n_transitions`` rows of ``features`` are the observations of the usable transitions, in order; behind
     them come observations that only ever follow, then padding that is never drawn, so that logs of about the same
     size share one compiled program. For ids, ``code`` maps such a row to one of few feature rows.
     """
 
-    count: Int[Array, ""]
+    n_transitions: Int[Array, ""]
 
     features: Float[Array, "rows inputs"]
     code: Int[Array, " rows"] | None
@@ -38,7 +38,7 @@ class DeviceData(NamedTuple):
 
     def draw(self, key: PRNGKeyArray, batch_size: int) -> Batch:
         """Draw transitions uniformly with replacement."""
-        index = jax.random.randint(key, (batch_size,), 0, self.count)
+        index = jax.random.randint(key, (batch_size,), 0, self.n_transitions)
         return Batch(
             features=self._features(index),
             action=self.action[index],
@@ -96,7 +96,7 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
         next_row[last] = log.n_steps + np.arange(log.n_episodes)
         observations = np.concatenate([observations, log.final_observations])
 
-    encoder = fit_encoder(log.observations, config.encoding)
+    encoder = fit_encoder(log.observations, config.encoding, frequencies=config.frequencies)
     if log.final_observations is not None and not encoder.columns:
         encoder = fit_encoder(log.observations, config.encoding, n_ids=int(log.final_observations.max()) + 1)
     features, code = _encode(encoder, observations)
@@ -117,7 +117,7 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
         arrays = {name: _padded(array) for name, array in rows.items()}
     else:
         arrays = {name: array if name == "features" else _padded(array) for name, array in rows.items()}
-    arrays["count"] = np.int32(len(usable))
+    arrays["n_transitions"] = np.asarray(len(usable), np.int32)
     notes = [f"Inputs: {encoder.describe()}."]
     if left_out.size:
         notes.append(

@@ -57,5 +57,6 @@ def gpu_is_present() -> bool:
 def describe_device(device: jax.Device) -> str:
     """Return for instance ``cpu:0 (x86_64, 2 threads)``."""
     kind = platform.machine() if device.platform == "cpu" else device.device_kind
-    threads = f", {len(os.sched_getaffinity(0))} threads" if device.platform == "cpu" else ""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = f", {cores} threads" if device.platform == "cpu" else ""
     return f"{device.platform}:{device.id} ({kind}{threads})"

@@ -36,14 +36,9 @@ def check(chunk: Chunk, members: list[Member], limits: list[float]) -> None:
         size = float(chunk.metrics["largest_value"][index]) if "largest_value" in chunk.metrics else 0.0
         if not broken and size <= limit:
             continue
-        what = (
-            f"{broken[0]} is not finite"
-            if broken
-            else (
-                f"action values reached {size:.3g} in units of the reward scale, over ten times the {limit / SLACK:.3g} that "
-                "rewards and discount allow"
-            )
-        )
+        what = f"{broken[0]} is not finite" if broken else f"action values reached {size:.3g} reward scales"
+        if not broken:
+            what += f", over ten times the {limit / SLACK:.3g} that rewards and discount allow"
         raise DivergenceError(
             f"training (seed {member.seed}) diverged by step {chunk.step}: {what}. {_remedy(member.config)}"
         )
