@@ -2,9 +2,9 @@
 
 Everybody computes the same update (double-Q CQL with Huber error, alpha 1 and hard target copies; BC with d3rlpy's
 penalty) on the tutorial's log, each in a process of its own. The processes are warmed up first, compilation included,
-and then take turns, so that a disturbance hits all alike; medians over the rounds count. torch and d3rlpy are tried with
-one and two threads, and their better one counts. The last turn of each round multiplies two 2048x2048 float32 matrices
-in NumPy, as the machine's limit.
+and then take turns, so that a disturbance hits all alike; medians over the rounds count. torch and d3rlpy are tried
+with one and two threads, and their better one counts. The last turn of each round multiplies two 2048x2048 float32
+matrices in NumPy, as the machine's limit.
 
     python benchmarks/updates.py --json benchmarks/results/updates.json
 
