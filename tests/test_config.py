@@ -27,9 +27,9 @@ TUTORIAL = tomllib.loads(tutorial_config().read_text(encoding="utf-8"))
 BC, CQL = ("candidates", 0), ("candidates", 1)
 
 
-def edited(path, value):
+def edited(path, value, base=TUTORIAL):
     """Return the tutorial with one key set; a value of ... deletes it."""
-    raw = deepcopy(TUTORIAL)
+    raw = deepcopy(base)
     place = raw
     for part in path[:-1]:
         place = place.setdefault(part, {}) if isinstance(place, dict) else place[part]
@@ -53,8 +53,6 @@ OUT_OF_RANGE = [
     (("environment", "size"), 1, "environment: size is 1, expected"),
     (("environment", "start"), [0, 15], "environment: start is"),
     (("environment", "goal"), [0, 0], "environment: "),
-    (("environment", "hazards"), [[0, 0]], "environment: the hazard at (0, 0) is on the start"),
-    (("environment", "hazards"), 3, "environment: hazards is 3, expected a list"),
     (("environment", "n_hazards"), -1, "environment: n_hazards is -1, expected"),
     (("environment", "hazard_seed"), -1, "environment: hazard_seed is -1, expected"),
     (("environment", "slip"), 1.01, "environment: slip is 1.01, expected a number from 0 to 1"),
@@ -93,7 +91,7 @@ OPTIONS = [
     ("networks", 0), ("gradient_clip", 0.0), ("weight_decay", -1.0), ("encoding", "hashing"), ("logit_penalty", -0.5),
     ("discount", 1.01), ("conservative_weight", -1.0), ("td_loss", "l1"), ("double_q", "maybe"), ("target_rate", 0.0),
     ("target_every", 0), ("reward_scale", -1.0), ("support", "all"), ("support_min_count", 0),
-    ("support_min_share", 1.5),
+    ("support_min_share", 1.5), ("frequencies", 0),
 ]  # fmt: skip
 
 UNKNOWN = [
@@ -115,6 +113,7 @@ INCONSISTENT = [
     (("name",), ..., "name is missing."),
     (("environment",), ..., "no log: give [environment]"),
     (("data",), {"path": "log"}, "[data] and [logging] exclude each other"),
+    (("environment", "hazards"), [[3, 3]], "environment.n_hazards does not apply where hazards are given"),
     (("holdout", "fraction"), 0.2, "use holdout.episodes"),
     (("holdout", "seed"), 42, "the seed of the log"),
     ((*CQL, "name"), "bc", "would both be saved as 'bc'"),
@@ -131,6 +130,20 @@ def test_what_is_wrong_is_said_in_one_sentence(path, value, sentence):
     assert sentence in message
     assert "\n" not in message
     assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("hazards", "sentence"),
+    [
+        ([[0, 0]], "environment: the hazard at (0, 0) is on the start"),
+        (3, "environment: hazards is 3, expected a list"),
+        ([[1, "a"]], "environment: hazard 0 is [1, 'a'], expected a cell"),
+    ],
+)
+def test_hazards(hazards, sentence):
+    with pytest.raises(InputError) as caught:
+        parse_config({**TUTORIAL, "environment": {"hazards": hazards}})
+    assert sentence in str(caught.value)
 
 
 @pytest.mark.parametrize(("option", "value"), OPTIONS)
@@ -157,7 +170,7 @@ def _flatten(annotation):
 
 
 def test_every_key_has_a_row_above():
-    rows = {tuple(part for part in path if isinstance(part, str)) for path, _, _ in OUT_OF_RANGE}
+    rows = {tuple(part for part in path if isinstance(part, str)) for path, _, _ in OUT_OF_RANGE + INCONSISTENT}
     assert _leaves(StudyConfig) <= rows
     grid = set(parse_config(TUTORIAL).resolved()["environment"]) | {"start", "goal", "hazards"}
     assert {("environment", name) for name in grid} <= rows

@@ -250,6 +250,13 @@ class TestRefusals:
             run(tiny(**changes), out=tmp_path / "run", progress=False)
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_log_of_another_environment(self, study, tmp_path):
+        data = {"path": str(study.directory / "log")}
+        config = tiny(data=data, environment={"id": "CartPole-v1"}, logging=None, holdout=None)
+        with pytest.raises(InputError, match=r"has 4 actions and observations of shape \(2,\), .* has 2 and \(4,\)"):
+            run(config, out=tmp_path / "run", progress=False)
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_run_in_use(self, tmp_path, monkeypatch):
         refused = []
 

@@ -80,6 +80,10 @@ class EnvironmentConfig(WithOptions):
         for name in self.options:
             if name not in known:
                 raise elsewhere(name, unknown(name, ["id", *known]))
+        if "hazards" in self.options:
+            for name in ("n_hazards", "hazard_seed"):
+                if name in self.options:
+                    raise elsewhere(name, "does not apply where hazards are given: leave one of the two out.")
         HazardGrid(**self.options)  # its errors are sentences already
         defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
         if "hazards" in self.options:

@@ -115,7 +115,6 @@ def run(
         with stage("report"):
             report = export(data, directory.path)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
-    stage.say(f"report: {_short(report)}")
     return Study(config, path, world.log, world.holdout, policies, judgements, report)
 
 

@@ -123,6 +123,12 @@ def open_run(path: Path, config: Mapping[str, Any], *, force: bool = False) -> I
         _release(path, held)
 
 
+def interrupted(path: Path) -> bool:
+    """Tell whether a directory holds a run that can be taken up."""
+    manifest = _manifest(path)
+    return manifest is not None and manifest["status"] != "complete"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of either."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -78,6 +78,7 @@ def open_world(config: StudyConfig) -> World:
     if config.data is not None:
         log = Dataset.load(config.data.path)
         _require_discrete(log, config.data.path)
+        _require_match(log, env, config)
         rest = 1.0 - _fraction(config)
         # The selection part is not needed yet, and a split has no empty parts: it studies with the training part.
         parts = split(log, fractions=(rest / 2, rest / 2, _fraction(config)), seed=config.holdout.seed)
@@ -219,6 +220,19 @@ def _check_parameters(spec: Any, name: str, options: Mapping[str, Any]) -> None:
 def _require_discrete(log: Dataset, path: str) -> None:
     if not log.is_discrete:
         raise InputError(f"{path}: its actions are continuous, and only discrete actions can be learned so far.")
+
+
+def _require_match(log: Dataset, env: gym.Env[Any, Any] | None, config: StudyConfig) -> None:
+    """Refuse a log of another environment before anything is trained on it."""
+    if env is None or config.data is None or config.environment is None:
+        return
+    actions, shape = getattr(env.action_space, "n", None), tuple(env.observation_space.shape or ())
+    if actions != log.n_actions or shape != log.observations.shape[1:]:
+        raise InputError(
+            f"{config.data.path} has {log.n_actions} actions and observations of shape {log.observations.shape[1:]}, "
+            f"environment {config.environment.id} has {actions} and {shape}: policies learned from this log cannot act "
+            "there. Name the environment that the log is from, or leave [environment] out."
+        )
 
 
 def _fraction(config: StudyConfig) -> float:

@@ -46,11 +46,13 @@ def reporting(verb: Callable[P, R]) -> Callable[P, R]:
 
 def stopped(directory: Path) -> typer.Exit:
     """Say how to go on after Ctrl-C; raise what this returns."""
-    if (directory / "manifest.json").is_file():
+    from groundschool.run_directory import interrupted
+
+    if interrupted(directory):
         again = ["groundschool", *(word for word in sys.argv[1:] if word != "--force")]
         typer.echo(f"\nstopped; {directory} keeps what is done. To go on: {shlex.join(again)}", err=True)
     else:
-        typer.echo("\nstopped; nothing was written", err=True)
+        typer.echo("\nstopped; nothing was begun", err=True)
     return typer.Exit(STOPPED)
 
 
