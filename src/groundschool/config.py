@@ -18,7 +18,7 @@ HAZARD_GRID = "groundschool/HazardGrid-v0"
 BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "tutorial": {
         "bc": {"steps": 25_000, "hidden": [256, 256], "batch_size": 256},
-        "cql": {"steps": 80_000, "hidden": [256, 256], "batch_size": 256},
+        "cql": {"steps": 80_000, "hidden": [256, 256], "batch_size": 256, "networks": 1},
     }
 }
 STOCHASTIC = frozenset({"bc"})
