@@ -56,18 +56,20 @@ def cql_loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """Temporal-difference error plus the conservative gap, eq. 4 in its closed form for discrete actions.
 
-    Both are averaged over rows and summed over networks. The gap ``logsumexp_a Q(s, a) - Q(s, logged)`` is >= 0, and
-    is 0 only where the logged action holds all of the soft maximum. ``huber`` is quadratic up to an error of 1.
+    Both are averaged over rows; the error is summed over networks, each learning by itself, and the gap is that of
+    their mean, from which the policy is read (as in d3rlpy, so that weights mean the same there). The gap
+    ``logsumexp_a Q(s, a) - Q(s, logged)`` is >= 0, and is 0 only where the logged action holds all of the soft maximum.
+    ``huber`` is quadratic up to an error of 1.
     """
     taken = select(values, batch.action)
     error = taken - target
     pointwise = jnp.square(error) if td_loss == "squared" else _huber(error)
     td = jnp.sum(jnp.mean(pointwise, axis=-1))
-    gap = jnp.sum(jnp.mean(jax.nn.logsumexp(masked(values, batch.mask), axis=-1) - taken, axis=-1))
-    networks = values.shape[0]
+    mean = jnp.mean(values, axis=0)
+    gap = jnp.mean(jax.nn.logsumexp(masked(mean, batch.mask), axis=-1) - select(mean, batch.action))
     return td + weight * gap, {
-        "td": td / networks,
-        "conservative_gap": gap / networks,
+        "td": td / values.shape[0],
+        "conservative_gap": gap,
         "value": jnp.mean(taken),
         "largest_value": jnp.max(jnp.abs(taken)),
     }
