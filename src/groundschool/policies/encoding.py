@@ -8,6 +8,7 @@ arXiv:2006.10739) or one-hot columns keep them apart. Columns on a continuous sc
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -93,7 +94,7 @@ class Encoder:
         Raises
         ------
         InputError
-            If the shape or the kind of number is another than the encoder was fitted on.
+            If the shape or the kind of number is another than the encoder was fitted on, or a value is missing.
         """
         x = np.asarray(observations)
         if x.shape[1:] != self.shape or x.ndim != 1 + len(self.shape):
@@ -102,6 +103,7 @@ class Encoder:
         if not self.columns:
             return self._encode_ids(x)
         flat = x.reshape(len(x), -1).astype(np.float64)
+        _refuse_missing(flat)
         out = np.empty((len(x), self.width), dtype=np.float32)
         start = 0
         for index, column in enumerate(self.columns):
@@ -140,12 +142,16 @@ class Encoder:
         return cls(tuple(facts["shape"]), columns, facts["n_ids"])
 
 
+@functools.lru_cache(maxsize=4)
 def id_codes(n_ids: int) -> Float32Array:
     """Return one row of features an id: one-hot, or fixed random codes where there are very many ids."""
     if n_ids <= ONE_HOT_IDS:
-        return np.eye(n_ids, dtype=np.float32)
-    codes = np.random.default_rng(0).standard_normal((n_ids, ID_CODE_WIDTH), dtype=np.float32)
-    return codes / np.float32(np.sqrt(ID_CODE_WIDTH))
+        codes = np.eye(n_ids, dtype=np.float32)
+    else:
+        codes = np.random.default_rng(0).standard_normal((n_ids, ID_CODE_WIDTH), dtype=np.float32)
+        codes /= np.float32(np.sqrt(ID_CODE_WIDTH))
+    codes.flags.writeable = False
+    return codes
 
 
 def fit_encoder(
@@ -175,16 +181,20 @@ def fit_encoder(
     if x.ndim == 1:
         return Encoder((), n_ids=max(int(x.max()) + 1, n_ids or 0))
     flat = x.reshape(len(x), -1)
-    bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
-    if bad.size:
-        raise InputError(
-            f"observations: {bad.size} of {len(flat)} rows hold NaN or infinite values (first at row {bad[0]}): "
-            "fill or exclude them before training"
-        )
+    _refuse_missing(flat)
     columns = tuple(
         _fit_column(flat[:, index].astype(np.float64), encoding, frequencies) for index in range(flat.shape[1])
     )
     return Encoder(x.shape[1:], columns)
+
+
+def _refuse_missing(flat: NDArray[Any]) -> None:
+    bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"observations: {bad.size} of {len(flat)} rows hold NaN or infinite values (first at row {bad[0]}): "
+            "fill or exclude them"
+        )
 
 
 def _fit_column(x: NDArray[np.float64], encoding: Encoding, frequencies: int | None) -> Column:

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from groundschool.errors import InputError
 from groundschool.policies.encoding import Encoder, Float32Array
-from groundschool.policies.policy import DiscretePolicy, FloatArray, Policy, apply_masks, check_masks, one_hot
+from groundschool.policies.policy import DiscretePolicy, FloatArray, Policy, check_masks, one_hot
 from groundschool.policies.record import TrainingRecord
+from groundschool.policies.scores import softmax
 from groundschool.policies.support import Support
 
 Head = Literal["softmax", "greedy"]
@@ -65,8 +66,7 @@ class NetworkPolicy(DiscretePolicy):
         """
         outputs = self.outputs(observations).astype(np.float64)
         if self.head == "softmax":
-            exponents = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-            return apply_masks(exponents / exponents.sum(axis=-1, keepdims=True), masks)
+            return softmax(outputs, masks)
         shape = (outputs.shape[0], outputs.shape[1])
         allowed = np.ones(shape, dtype=np.bool_) if masks is None else check_masks(masks, shape)
         if self.support is not None:
