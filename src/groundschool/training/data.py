@@ -80,10 +80,12 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
         raise InputError(f"{algorithm.name}: the log has one action; say n_actions if there are more than were taken")
     last = np.zeros(log.n_steps, dtype=np.bool_)
     last[log.starts[1:] - 1] = True
-    unusable = last & ~log.terminated if log.final_observations is None and algorithm.bootstraps else last & False
+    # The rule of Dataset.transitions: no target where what follows a truncation, or what it allows, is unknown.
+    known = log.final_observations is not None and (log.action_masks is None or log.final_action_masks is not None)
+    unusable = last & ~log.terminated if algorithm.bootstraps and not known else last & False
     usable, left_out = np.flatnonzero(~unusable), np.flatnonzero(unusable)
     if not usable.size:
-        raise InputError("no usable transition: every episode is one truncated step without a final observation")
+        raise InputError(f"no usable transition: every episode is one truncated step without {_missing(log)}")
 
     # Rows on the device: usable transitions, left-out ones (they still follow others), then final observations.
     row_of = np.empty(log.n_steps + 1, dtype=np.int32)
@@ -94,7 +96,7 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
     observations = log.observations[np.concatenate([usable, left_out])]
     if log.final_observations is not None:
         next_row[last] = log.n_steps + np.arange(log.n_episodes)
-        observations = np.concatenate([observations, log.final_observations])
+        observations = np.concatenate([observations, _finals(log)])
 
     encoder = fit_encoder(log.observations, config.encoding, frequencies=config.frequencies)
     if log.final_observations is not None and not encoder.columns:
@@ -121,12 +123,30 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
     notes = [f"Inputs: {encoder.describe()}."]
     if left_out.size:
         notes.append(
-            f"{left_out.size} of {log.n_steps} transitions left out: truncated episodes without a final observation."
+            f"{left_out.size} of {log.n_steps} transitions left out: truncated episodes without {_missing(log)}."
         )
     if algorithm.bootstraps:
         notes.append(f"Rewards divided by {scale:.6g} while learning.")
         notes.append(_describe_support(support, config))
     return Prepared(DeviceData(**jax.device_put(arrays, device)), encoder, log.n_actions, scale, support, tuple(notes))
+
+
+def _missing(log: Dataset) -> str:
+    return "a final observation" if log.final_observations is None else "a final action mask"
+
+
+def _finals(log: Dataset) -> NDArray[Any]:
+    """Return final observations; those of terminated episodes, often not recorded, where not finite the last ones."""
+    finals, ends = np.asarray(log.final_observations), log.starts[1:] - 1
+    bad = ~np.isfinite(finals.reshape(len(finals), -1)).all(axis=1)
+    lost = np.flatnonzero(bad & ~log.terminated[ends])
+    if lost.size:
+        raise InputError(
+            f"final_observations: {lost.size} of {len(finals)} hold NaN after a truncated episode (first: episode "
+            f"{log.episode_ids[lost[0]]}): fill them or exclude those episodes before training"
+        )
+    # Nothing is bootstrapped there, but 0 * NaN is NaN.
+    return np.where(bad.reshape(-1, *[1] * (finals.ndim - 1)), log.observations[ends], finals)
 
 
 def _padded(array: NDArray[Any] | None) -> NDArray[Any] | None:
