@@ -35,9 +35,8 @@ def save(directory: Path, checkpoint: Checkpoint, owner: str) -> None:
     from safetensors.numpy import save as serialise
 
     leaves = {f"{index:04d}": np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(checkpoint.state))}
-    digest = _digest(leaves)
-    facts = {"step": checkpoint.step, "curves": checkpoint.curves, "seconds": checkpoint.seconds}
-    payload = serialise(leaves, metadata={"owner": owner, "sha256": digest, "facts": json.dumps(facts)})
+    facts = json.dumps({"step": checkpoint.step, "curves": checkpoint.curves, "seconds": checkpoint.seconds})
+    payload = serialise(leaves, metadata={"owner": owner, "sha256": _digest(leaves, facts), "facts": facts})
     directory.mkdir(parents=True, exist_ok=True)
     staging = directory / f".{FILE}.{os.getpid()}"
     with staging.open("wb") as file:
@@ -57,6 +56,8 @@ def load(directory: Path, like: Any, owner: str) -> Checkpoint | None:
     """
     from safetensors import SafetensorError, safe_open
 
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"checkpoint {directory}: it is a file, expected a directory to keep checkpoints in")
     path = directory / FILE
     if not path.exists():
         return None
@@ -71,7 +72,7 @@ def load(directory: Path, like: Any, owner: str) -> Checkpoint | None:
             f"{path}: belongs to another run (other options, seed, data or versions); delete it or choose another "
             "directory"
         )
-    if metadata.get("sha256") != _digest(leaves):
+    if metadata.get("sha256") != _digest(leaves, metadata.get("facts", "")):
         raise InputError(f"{path}: its hash is not the one recorded, so it is corrupted; delete it to start over")
     facts = json.loads(metadata["facts"])
     state = jax.tree.unflatten(jax.tree.structure(like), list(leaves.values()))
@@ -83,9 +84,9 @@ def remove(directory: Path) -> None:
     (directory / FILE).unlink(missing_ok=True)
 
 
-def _digest(leaves: dict[str, Any]) -> str:
-    digest = hashlib.sha256()
+def _digest(leaves: dict[str, Any], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
     for name in sorted(leaves):
-        digest.update(name.encode())
+        digest.update(f"{name} {leaves[name].dtype} {leaves[name].shape}".encode())
         digest.update(np.ascontiguousarray(leaves[name]).tobytes())
     return digest.hexdigest()
