@@ -15,11 +15,12 @@ SLACK = 10.0
 def value_limit(log: Dataset, config: AlgorithmConfig, reward_scale: float) -> float:
     """Return the largest size an action value may reach before training is stopped: ten times what rewards allow.
 
-    No discounted return exceeds the largest reward times ``min(horizon, 1 / (1 - discount))``.
+    No discounted return exceeds the largest reward times ``1 / (1 - discount)``. The horizon is no bound: past a
+    truncation values go on. Without discounting there is no other.
     """
     if not isinstance(config, CQLConfig):
         return float("inf")
-    span = min(float(log.horizon), 1.0 / max(1.0 - config.discount, 1e-12))
+    span = 1.0 / (1.0 - config.discount) if config.discount < 1.0 else float(log.horizon)
     return SLACK * max(float(np.max(np.abs(log.rewards))) / reward_scale * span, 1.0)
 
 

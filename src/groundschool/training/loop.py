@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key, PRNGKeyArray
 from numpy.typing import NDArray
 
 from groundschool.algorithms.config import AlgorithmConfig
@@ -54,7 +54,7 @@ class Program(NamedTuple):
     algorithm: Algorithm
     static: AlgorithmConfig
     data: DeviceData
-    keys: PRNGKeyArray
+    keys: Key[Array, " members"]
     hyper: Hyper
 
     def start(self, spec: Spec) -> Any:
@@ -102,7 +102,7 @@ def run(program: Program, state: Any, steps: int, first: int = 0) -> Iterator[Ch
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "spec", "static"))
-def _start(keys: PRNGKeyArray, algorithm: Algorithm, spec: Spec, static: AlgorithmConfig) -> Any:
+def _start(keys: Key[Array, " members"], algorithm: Algorithm, spec: Spec, static: AlgorithmConfig) -> Any:
     return jax.vmap(lambda key: algorithm.init(jax.random.fold_in(key, 0), spec, static))(keys)
 
 
@@ -110,7 +110,7 @@ def _start(keys: PRNGKeyArray, algorithm: Algorithm, spec: Spec, static: Algorit
 def _advance(
     state: Any,
     data: DeviceData,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " members"],
     hyper: Hyper,
     first: Int[Array, ""],
     last: Int[Array, ""],
