@@ -42,7 +42,7 @@ def bc_loss(
     log_probabilities = jax.nn.log_softmax(masked(logits, mask), axis=-1)
     likelihood = -jnp.sum(jnp.mean(select(log_probabilities, action), axis=-1))
     allowed = log_probabilities if mask is None else jnp.where(mask, log_probabilities, 0.0)
-    penalty = jnp.sum(jnp.mean(jnp.square(allowed), axis=(-2, -1)))
+    penalty = jnp.sum(jnp.mean(jnp.square(allowed), axis=(-2, -1), where=mask))
     return likelihood + logit_penalty * penalty, {"log_loss": likelihood / logits.shape[0]}
 
 

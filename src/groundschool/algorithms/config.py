@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from groundschool.errors import InputError, suggest
 from groundschool.policies.encoding import Encoding
@@ -68,6 +78,14 @@ class AlgorithmConfig(BaseModel):
     weight_decay: NonNegativeFloat = 0.0
     encoding: Encoding = "auto"
     frequencies: PositiveInt | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic takes True for 1
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise PydanticCustomError("not_a_truth_value", "expected something else than a truth value")
+        return value
 
 
 class BCConfig(AlgorithmConfig):
