@@ -36,7 +36,7 @@ def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force
     manifest : dict
         JSON-ready facts; keys ``format_version``, ``tensors_sha256`` and ``manifest_sha256`` are ours.
     force : bool
-        Replace a bundle that is already there. Anything that is not a bundle is never replaced.
+        Replace a bundle that is already there. Anything that is not a bundle, or holds other files, is never replaced.
 
     Raises
     ------
@@ -46,9 +46,13 @@ def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force
     from safetensors.numpy import save
 
     target = Path(path)
-    if target.exists() and not (force and is_bundle(target)):
-        advice = "choose another path, or replace it with force" if is_bundle(target) else "choose another path"
-        raise InputError(f"{target} already exists; {advice}")
+    if target.exists():
+        others = [] if not target.is_dir() else sorted({entry.name for entry in target.iterdir()} - {TENSORS, MANIFEST})
+        if not is_bundle(target) or others:
+            beside = f" and holds {others[0]!r}, which is no part of a bundle" if others else ""
+            raise InputError(f"{target} already exists{beside}; choose another path")
+        if not force:
+            raise InputError(f"{target} already exists; choose another path, or replace it with force")
     target.parent.mkdir(parents=True, exist_ok=True)
     payload = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     facts = {**manifest, "format_version": FORMAT_VERSION, "tensors_sha256": hashlib.sha256(payload).hexdigest()}
@@ -59,8 +63,12 @@ def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force
         (staging / MANIFEST).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         staging.chmod(0o755)
         if target.exists():
-            shutil.rmtree(target)
-        os.replace(staging, target)
+            # Two renames and not a deletion: a kill in between leaves the old bundle under the hidden name.
+            os.replace(target, replaced := staging.with_name(f"{staging.name}-replaced"))
+            os.replace(staging, target)
+            shutil.rmtree(replaced)
+        else:
+            os.replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
@@ -108,4 +116,4 @@ def is_bundle(path: Path) -> bool:
 
 
 def _manifest_hash(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
