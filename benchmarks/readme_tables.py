@@ -1,0 +1,222 @@
+"""Write the README's figures from benchmarks/results/*.json: what no committed result holds is "not measured".
+
+python benchmarks/readme_tables.py              # rewrites README.md between its markers
+python benchmarks/readme_tables.py --check      # says whether it would change anything; exit code 1 if so
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+NOT_MEASURED = "not measured"
+
+Result = dict[str, Any]
+Line = tuple[str, str, str]  # what was measured, the bar, the verdict
+
+
+def verdict(met: bool | None) -> str:
+    """Return the word of the last column; None is a figure without a bar."""
+    return "reported" if met is None else "met" if met else "**missed**"
+
+
+def updates(result: Result) -> Iterator[Line]:
+    for one in result["results"]:
+        size = "×".join(map(str, one["hidden"]))
+        for peer, facts in one["ratios"].items():
+            what = f"{one['algorithm'].upper()} {size}: {one['updates_per_second']:,.0f} updates/s, "
+            what += f"{facts['ratio']:.1f}× {peer} ({facts['updates_per_second']:,.0f})"
+            bar = facts["bar"]
+            yield what, "–" if bar is None else f"≥ {bar:g}×", verdict(None if bar is None else bool(facts["met"]))
+
+
+def limit(result: Result) -> Iterator[Line]:
+    for one in result["results"]:
+        size = "×".join(map(str, one["hidden"]))
+        rates = (
+            f"{one['gflops']:.0f} GFLOP/s, NumPy's sgemm {one['sgemm_gflops']:.0f}: {one['share_of_sgemm']:.2f} of it"
+        )
+        yield f"{one['algorithm'].upper()} {size}: {rates}", "stated", verdict(None)
+
+
+def demo(result: Result) -> Iterator[Line]:
+    one = result["demo"]
+    yield f"`groundschool demo`, start to report: {one['seconds']:.1f} s", f"≤ {one['bar']:g} s", verdict(one["met"])
+    if one := result.get("tutorial"):
+        what = f"`demo --budget tutorial` {one['seconds']:.0f} s, d3rlpy's recipe {one['d3rlpy_seconds']:.0f} s: "
+        yield what + f"1/{one['ratio']:.1f}", f"≤ 1/{one['bar']:g}", verdict(one["met"])
+    else:
+        yield f"`demo --budget tutorial` against d3rlpy's recipe: {NOT_MEASURED}", "≤ 1/7", "–"
+
+
+def quality_in_time(result: Result) -> Iterator[Line]:
+    quality = result["quality"]
+    what = (
+        f"log to default CQL policy, one process: {result['median_seconds']:.1f} s (median of {len(result['runs'])}; "
+    )
+    what += f"exact return {quality['mean_return']:.2f}, hazard {quality['mean_hazard']:.2%})"
+    if theirs := result.get("d3rlpy"):
+        what += f"; d3rlpy's recipe {theirs['fit_seconds']:.0f} s for {theirs['return']:.2f}, {theirs['hazard']:.2%}: "
+        what += f"{result['ratio']:.0f}× sooner"
+        yield what, "≥ 50×, at the quality of 5", verdict(bool(result["ratio_met"]) and bool(quality["met"]))
+    else:
+        yield f"{what}; d3rlpy's recipe {NOT_MEASURED}", "≥ 50×, at the quality of 5", "–"
+
+
+def value_learning(result: Result) -> Iterator[Line]:
+    one = result["cql_tutorial"]
+    what = f"CQL by default, exact, {len(one['runs'])} logs of the tutorial's grid: return {one['return_mean']:.2f} "
+    what += f"(worst {one['return_worst']:.2f}, {one['below_19']} below 19), P(hazard) {one['hazard_mean']:.2%}"
+    yield what, "mean ≥ 21.2, at most one below 19, none below 16, hazard ≤ 0.3 %", verdict(one["met"])
+    one = result["cql_layouts"]
+    layouts = len({json.dumps(run["layout"], sort_keys=True) for run in one["runs"]})
+    what = (
+        f"{layouts} other layouts, {len(one['runs'])} runs: better return and lower hazard than the noiseless logger "
+    )
+    what += f"in {one['share_better']:.0%}; worse than the logger in {one['worse_than_logger']}"
+    yield what, "≥ 90 %; none worse", verdict(one["met"])
+
+
+def cloning(result: Result) -> Iterator[Line]:
+    one = result["bc"]
+    what = (
+        f"BC by default as it samples, {len(one['runs'])} logs: mean absolute error {one['return_mae']:.2f} of return, "
+    )
+    what += f"{100 * one['hazard_mae']:.2f} points of hazard; greedy BC {one['greedy_return_mean']:.1f} and "
+    what += f"{one['greedy_hazard_mean']:.2%} (not cloning: smoothing)"
+    yield what, "≤ 3 and ≤ 2.5 points", verdict(one["met"])
+
+
+def stability(result: Result) -> Iterator[Line]:
+    one = result["stability"]
+    what = (
+        f"CQL's exact return over its last five chunk ends: standard deviation {one['median_std']:.3f} (median seed), "
+    )
+    yield what + f"{one['worst_std']:.3f} (worst)", "≤ 0.3", verdict(one["met"])
+
+
+def logging(result: Result) -> Iterator[Line]:
+    for one in result["results"]:
+        rate, ratio = one["groundschool"]["steps_per_second"], one["ratio"]
+        what = (
+            f"logging {one['episodes']:,} grid episodes: {rate / 1e6:.1f} M steps/s, {ratio:.0f}× a plain Python loop"
+        )
+        yield what, "≥ 50×", verdict(ratio >= 50)
+
+
+def starting(result: Result) -> Iterator[Line]:
+    times = f"`import groundschool` {result['import']['median_seconds']:.2f} s, `--help` "
+    times += f"{result['help']['median_seconds']:.2f} s, no JAX"
+    yield times, "< 0.4 s", verdict(result["import"]["met"] and result["help"]["met"])
+
+
+def on_a_gpu(result: Result) -> Iterator[Line]:
+    for one in result["results"]:
+        what = f"{one['what']}: {one['updates_per_second']:,.0f} updates/s"
+        ratio = one.get("ratio")
+        yield what + (f", {ratio:.1f}× d3rlpy" if ratio else ""), "reported; aim ≥ 20× in the population", verdict(None)
+
+
+ROWS: list[tuple[int, str, str, Callable[[Result], Iterator[Line]]]] = [
+    (1, "updates a second, the same update", "updates", updates),
+    (2, "the machine's limit", "updates", limit),
+    (3, "the demo", "demo", demo),
+    (4, "time to quality", "time_to_quality", quality_in_time),
+    (5, "CQL's quality", "quality", value_learning),
+    (6, "BC as a behavior model", "quality", cloning),
+    (7, "stability", "quality", stability),
+    (8, "logging", "grid_logging", logging),
+    (9, "starting", "demo", starting),
+    (10, "on a GPU", "gpu", on_a_gpu),
+]
+
+
+def read(name: str) -> Result | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def results_table() -> str:
+    lines = ["| # | measured | wanted | |", "|---|---|---|---|"]
+    for number, title, name, rows in ROWS:
+        result = read(name)
+        if result is None:
+            lines.append(f"| {number} | {title}: {NOT_MEASURED} | | – |")
+            continue
+        for index, (what, bar, word) in enumerate(rows(result)):
+            lines.append(f"| {number if index == 0 else ''} | {what} | {bar} | {word} |")
+    sources = [source(name, result) for name in dict.fromkeys(row[2] for row in ROWS) if (result := read(name))]
+    return "\n".join([*lines, "", *sources])
+
+
+def source(name: str, result: Result) -> str:
+    """Say where a result comes from: file, date, hardware and command."""
+    hardware = result["hardware"]
+    load = hardware.get("load_average_before", (hardware.get("load") or [None])[0])
+    where = hardware.get("device") or f"{hardware['processor']}, {hardware['cores']} cores"
+    busy = "" if load is None else f", load {load:.1f} at the start"
+    return (
+        f"- [`{name}.json`](benchmarks/results/{name}.json): {result['date'][:10]}, {where}{busy}; "
+        f"`{result['command']}`"
+    )
+
+
+def weights_table() -> str:
+    result = read("conservative_weight")
+    if result is None:
+        return f"*{NOT_MEASURED} (`python benchmarks/conservative_weight.py`)*"
+    lines = [
+        "| `conservative_weight` | exact return, mean (worst) | exact P(hazard), mean (worst) | mismatch with the log |",
+        "|---|---|---|---|",
+    ]
+    for one in result["summary"]:
+        lines.append(
+            f"| {one['conservative_weight']:g} | {one['return_mean']:.2f} ({one['return_worst']:.2f}) "
+            f"| {one['hazard_mean']:.2%} ({one['hazard_worst']:.2%}) | {one['mismatch_mean']:.3f} |"
+        )
+    runs = result["summary"][0]["runs"]
+    return "\n".join([*lines, "", f"{runs} logs a row, one training run each.", source("conservative_weight", result)])
+
+
+def printed_demo() -> str:
+    result = read("demo")
+    if result is None:
+        return f"*{NOT_MEASURED} (`python benchmarks/demo.py`)*"
+    return "\n".join(["```text", *result["demo"]["printed"], "```"])
+
+
+BLOCKS = {"results": results_table, "weights": weights_table, "demo": printed_demo}
+
+
+def fill(text: str) -> str:
+    """Return the README's text with every block between its markers made anew."""
+    for name, block in BLOCKS.items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            sys.exit(f"README.md: expected exactly one pair of markers for {name!r}")
+        before, rest = text.split(begin)
+        after = rest.split(end)[1]
+        text = f"{before}{begin}{block()}\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the README is out of date")
+    options = parser.parse_args()
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    made = fill(text)
+    if options.check:
+        sys.exit("README.md is out of date: run python benchmarks/readme_tables.py" if made != text else 0)
+    path.write_text(made, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
