@@ -50,7 +50,7 @@ class Calibration:
     logger_log_loss : float or None
         The same of the logger's own propensities: what no model beats except by luck. None without propensities.
     expected_calibration_error : float
-        Mean over (row, action) pairs of |predicted - observed| by bin (Naeini et al. 2015), in [0, 1].
+        Mean over (row, action) pairs of ``|predicted - observed|`` by bin (Naeini et al. 2015), in [0, 1].
     table : tuple of ReliabilityBin
         Bins of equal width over [0, 1] that hold any pair, in rising order.
     actions : tuple of ActionShare
