@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "updates": ["updates.py"],
     "grid_logging": ["grid_logging.py"],
+    "quality": ["quality.py"],
     "time_to_quality": ["time_to_quality.py", "--d3rlpy"],
 }
 

@@ -3,8 +3,8 @@
 Every figure is the wall time of whole processes, start and imports included. The demo is run three times into fresh
 directories and the middle one counts; import and help are run ten times, the first left out. With ``--d3rlpy`` the
 demo with ``--budget tutorial`` (25,000 and 80,000 steps, 256x256) and then the recipe with its own step counts are run,
-one after the other: allow twenty minutes. What the first demo printed is recorded too, and ``--images`` keeps two of its
-figures: the README shows both.
+one after the other: allow twenty minutes. What the last demo printed is recorded too, and ``--images`` keeps two of
+its figures: the README shows both.
 
     python benchmarks/demo.py --d3rlpy --images docs/images --json benchmarks/results/demo.json
 """

@@ -172,14 +172,14 @@ def weights_table() -> str:
     if result is None:
         return f"*{NOT_MEASURED} (`python benchmarks/conservative_weight.py`)*"
     lines = [
-        "| `conservative_weight` | exact return, mean (worst) | exact P(hazard), mean (worst) | mismatch with the log |",
+        "| `conservative_weight` | exact return, mean (worst) | exact P(hazard), mean (worst) | mismatch |",
         "|---|---|---|---|",
     ]
-    for one in result["summary"]:
-        lines.append(
-            f"| {one['conservative_weight']:g} | {one['return_mean']:.2f} ({one['return_worst']:.2f}) "
-            f"| {one['hazard_mean']:.2%} ({one['hazard_worst']:.2%}) | {one['mismatch_mean']:.3f} |"
-        )
+    lines += [
+        f"| {one['conservative_weight']:g} | {one['return_mean']:.2f} ({one['return_worst']:.2f}) "
+        f"| {one['hazard_mean']:.2%} ({one['hazard_worst']:.2%}) | {one['mismatch_mean']:.3f} |"
+        for one in result["summary"]
+    ]
     runs = result["summary"][0]["runs"]
     return "\n".join([*lines, "", f"{runs} logs a row, one training run each.", source("conservative_weight", result)])
 

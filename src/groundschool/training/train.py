@@ -137,6 +137,23 @@ def train_population(
     return training.policies(labels, time.perf_counter() - started)
 
 
+def snapshots(
+    log: Dataset, algorithm: str, *, steps: int | None = None, seed: int = 0, device: str = "auto", **options: Any
+) -> Iterator[tuple[int, NetworkPolicy]]:
+    """Train one policy and yield ``(step, policy)`` at every chunk end, the last being what ``train`` returns.
+
+    For looking at how stable learning is. Picking among these by rollouts would be learning online.
+    """
+    learner, members = _members(algorithm, (seed,), (options,), steps)
+    where = resolve_device(device)
+    prepared = prepare(log, learner, members[0].config, where)
+    started = time.perf_counter()
+    with jax.default_device(where):
+        training = _Training(log, learner, members, prepared, where, None)
+        for chunk in training.chunks():
+            yield chunk.step, training.policies([algorithm.upper()], time.perf_counter() - started)[0]
+
+
 class _Training:
     """One population's way from its first state, or a checkpoint, to policies."""
 
