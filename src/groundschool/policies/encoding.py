@@ -78,7 +78,9 @@ class Encoder:
     @property
     def width(self) -> int:
         """How many features an observation becomes."""
-        return min(self.n_ids, ONE_HOT_IDS) if not self.columns else sum(column.width for column in self.columns)
+        if self.columns:
+            return sum(column.width for column in self.columns)
+        return self.n_ids if self.n_ids <= ONE_HOT_IDS else ID_CODE_WIDTH
 
     def __call__(self, observations: ArrayLike) -> Float32Array:
         """Encode observations.
