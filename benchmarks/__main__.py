@@ -14,6 +14,8 @@ COMMANDS = {
     "updates": ["updates.py"],
     "grid_logging": ["grid_logging.py"],
     "quality": ["quality.py"],
+    "conservative_weight": ["conservative_weight.py"],
+    "demo": ["demo.py", "--images", "docs/images"],
     "time_to_quality": ["time_to_quality.py", "--d3rlpy"],
 }
 

@@ -1,12 +1,11 @@
-"""Wall seconds of what a newcomer runs: import, help, the demo; and the tutorial's budget against d3rlpy's recipe.
+"""Wall seconds of what a newcomer runs: import, help, the demo.
 
 Every figure is the wall time of whole processes, start and imports included. The demo is run three times into fresh
-directories and the middle one counts; import and help are run ten times, the first left out. With ``--d3rlpy`` the
-demo with ``--budget tutorial`` (25,000 and 80,000 steps, 256x256) and then the recipe with its own step counts are run,
-one after the other: allow twenty minutes. What the last demo printed is recorded too, and ``--images`` keeps two of
-its figures: the README shows both.
+directories and the middle one counts; import and help are run ten times, the first left out. What the last demo printed
+is recorded too, and ``--images`` keeps two of its figures: the README shows both. (The tutorial's budget against
+d3rlpy's recipe is in time_to_quality.py.)
 
-    python benchmarks/demo.py --d3rlpy --images docs/images --json benchmarks/results/demo.json
+    python benchmarks/demo.py --images docs/images --json benchmarks/results/demo.json
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 
 from machine import ROOT, record, write
 
-DEMO_SECONDS, TUTORIAL_RATIO, START_SECONDS = 30.0, 7.0, 0.4
+DEMO_SECONDS, START_SECONDS = 30.0, 0.4
 FIGURES = ("policy_map.png", "rates.png")
 MODULE = (sys.executable, "-m", "groundschool")
 
@@ -54,13 +53,9 @@ def starts(*command: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--d3rlpy", action="store_true", help="run the tutorial's budget and the recipe too")
-    parser.add_argument("--python", default=str(ROOT / ".venv-d3rlpy" / "bin" / "python"), help="has d3rlpy")
     parser.add_argument("--images", type=Path, help="copy the figures that the README shows into this directory")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     options = parser.parse_args()
-    if options.d3rlpy and not Path(options.python).exists():
-        sys.exit(f"{options.python} is not there: run make test-d3rlpy, or name the Python that has d3rlpy by --python")
     result = record("wall seconds of import, help and demo")
     result["import"] = starts(sys.executable, "-c", "import groundschool")
     result["help"] = starts(*MODULE, "--help")
@@ -69,9 +64,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         result["demo"] = demo(Path(name), options.images)
         print(f"demo: {result['demo']['seconds']:.1f} s, wanted <= {DEMO_SECONDS:g}")
-        if options.d3rlpy:
-            result["tutorial"] = tutorial(Path(name), options.python)
-            print("tutorial's budget: {seconds:.0f} s; d3rlpy {d3rlpy_seconds:.0f} s".format(**result["tutorial"]))
     write(result, options.json)
 
 
@@ -90,14 +82,6 @@ def demo(directory: Path, images: Path | None) -> dict[str, Any]:
     middle = statistics.median(times)
     met = middle <= DEMO_SECONDS
     return {"seconds": middle, "all": times, "bar": DEMO_SECONDS, "met": met, "printed": lines}
-
-
-def tutorial(directory: Path, python: str) -> dict[str, Any]:
-    """Time the tutorial's budget, then d3rlpy's recipe with its own step counts."""
-    ours = seconds(*MODULE, "demo", "--budget", "tutorial", "--out", str(directory / "tutorial"))
-    theirs = seconds(python, "examples/tutorial_d3rlpy.py", "--directory", str(directory / "d3rlpy"))
-    met = theirs / ours >= TUTORIAL_RATIO
-    return {"seconds": ours, "d3rlpy_seconds": theirs, "ratio": theirs / ours, "bar": TUTORIAL_RATIO, "met": met}
 
 
 if __name__ == "__main__":

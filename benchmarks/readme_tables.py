@@ -48,9 +48,14 @@ def limit(result: Result) -> Iterator[Line]:
 def demo(result: Result) -> Iterator[Line]:
     one = result["demo"]
     yield f"`groundschool demo`, start to report: {one['seconds']:.1f} s", f"≤ {one['bar']:g} s", verdict(one["met"])
-    if one := result.get("tutorial"):
-        what = f"`demo --budget tutorial` {one['seconds']:.0f} s, d3rlpy's recipe {one['d3rlpy_seconds']:.0f} s: "
-        yield what + f"1/{one['ratio']:.1f}", f"≤ 1/{one['bar']:g}", verdict(one["met"])
+    both = read("time_to_quality") or {}
+    if (ours := both.get("demo")) and (theirs := both.get("d3rlpy")):
+        what = f"`demo --budget tutorial` {ours['budget_seconds']:.0f} s, d3rlpy's recipe "
+        yield (
+            what + f"{theirs['process_seconds']:.0f} s: 1/{1 / ours['budget_share']:.1f}",
+            "≤ 1/7",
+            verdict(ours["budget_share"] <= 1 / 7),
+        )
     else:
         yield f"`demo --budget tutorial` against d3rlpy's recipe: {NOT_MEASURED}", "≤ 1/7", "–"
 
@@ -181,7 +186,9 @@ def weights_table() -> str:
         for one in result["summary"]
     ]
     runs = result["summary"][0]["runs"]
-    return "\n".join([*lines, "", f"{runs} logs a row, one training run each.", source("conservative_weight", result)])
+    return "\n".join(
+        [*lines, "", f"{runs} logs a row, one training run each.", "", source("conservative_weight", result)]
+    )
 
 
 def printed_demo() -> str:

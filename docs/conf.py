@@ -4,7 +4,7 @@ from importlib import metadata
 
 project = "groundschool"
 author = "groundschool contributors"
-copyright = "groundschool contributors, Apache-2.0"  # noqa: A001
+copyright = "groundschool contributors, Apache-2.0"
 release = version = metadata.version("groundschool")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -12,14 +12,14 @@ exclude_patterns = ["_build"]
 suppress_warnings = ["config.cache"]
 nitpicky = False
 
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # the docstrings say shapes and units, which types do not
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]  # "a, b : type" stays one entry
 napoleon_use_rtype = False
 
 html_theme = "alabaster"
