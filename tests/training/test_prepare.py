@@ -1,0 +1,243 @@
+"""What the loop draws from is exactly the log's transitions."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from data.random_logs import arrays
+from groundschool.algorithms import configure
+from groundschool.algorithms.registry import ALGORITHMS
+from groundschool.data import Dataset
+from groundschool.errors import InputError
+from groundschool.policies.support import fit_support
+from groundschool.training.data import DeviceData, prepare
+from learners import pairs_log, walk_log
+
+CPU = jax.devices("cpu")[0]
+
+
+def prepared(log, algorithm="cql", **options):
+    defaults = {"reward_scale": 2.0, "support": "none"} if algorithm == "cql" else {}
+    return prepare(log, ALGORITHMS[algorithm], configure(algorithm, {**defaults, **options}), CPU)
+
+
+def all_rows(data: DeviceData):
+    """Every drawable transition once, as `draw` reads them."""
+    n = int(data.n_transitions)
+    rows = jax.tree.map(np.asarray, data)
+    code = np.arange(len(rows.features)) if rows.code is None else rows.code
+    first = lambda column: None if column is None else column[:n]  # noqa: E731
+    return {
+        "features": rows.features[code[:n]],
+        "action": first(rows.action),
+        "reward": first(rows.reward),
+        "next_features": rows.features[code[rows.next_row[:n]]],
+        "terminated": first(rows.terminated),
+        "mask": first(rows.mask),
+        "next_mask": first(rows.next_mask),
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrays(), st.sampled_from(["bc", "cql"]))
+def test_rows_are_the_transitions_of_the_log(columns, algorithm):
+    assume(np.issubdtype(columns["actions"].dtype, np.integer))
+    for name in ("observations", "final_observations"):
+        if name in columns:  # missing values are another test
+            columns[name] = np.nan_to_num(columns[name], nan=2.0)
+    log = Dataset.from_arrays(**columns)
+    expected = log.transitions()
+    if algorithm == "cql" and not len(expected.rows):
+        with pytest.raises(InputError, match="no usable transition"):
+            prepared(log)
+        return
+    encoding = "auto" if log.observations.ndim == 1 else "raw"
+    result = prepared(log, algorithm, encoding=encoding)
+    rows = all_rows(result.data)
+    if algorithm == "bc":  # nothing is bootstrapped: no row is lost
+        np.testing.assert_array_equal(rows["features"], result.encoder(log.observations))
+        np.testing.assert_array_equal(rows["action"], log.actions)
+        if log.action_masks is not None:
+            np.testing.assert_array_equal(rows["mask"], log.action_masks)
+        return
+    np.testing.assert_array_equal(rows["features"], result.encoder(expected.observations))
+    np.testing.assert_array_equal(rows["action"], expected.actions)
+    np.testing.assert_allclose(rows["reward"], expected.rewards / 2.0, rtol=1e-6)
+    np.testing.assert_array_equal(rows["terminated"], expected.terminated)
+    goes_on = ~expected.terminated
+    np.testing.assert_array_equal(rows["next_features"][goes_on], result.encoder(expected.next_observations[goes_on]))
+    assert np.isfinite(rows["next_features"]).all()
+    if log.action_masks is None:
+        assert rows["mask"] is None
+        assert rows["next_mask"] is None
+    else:
+        np.testing.assert_array_equal(rows["mask"], expected.action_masks)
+        np.testing.assert_array_equal(rows["next_mask"][goes_on], expected.next_action_masks[goes_on])
+    assert any("left out" in note for note in result.notes) == (expected.dropped > 0)
+
+
+def test_draws_are_uniform_over_usable_transitions_only():
+    log = walk_log(episodes=9, finals=False)
+    kept = log.transitions()
+    assert kept.dropped > 0
+    data = prepared(log).data._replace(action=np.arange(1_000))  # each row carries its number
+    n = int(data.n_transitions)
+    assert n == len(kept.rows)
+    drawn = np.asarray(data.draw(jax.random.key(0), 200 * n).action)
+    counts = np.bincount(drawn, minlength=n)
+    assert len(counts) == n
+    # binomial, mean 200, standard deviation 14
+    assert np.abs(counts - 200).max() < 6 * 14.2
+
+
+def test_one_draw_is_one_row():
+    """Everything in a batch comes from the same transition."""
+    log = walk_log(episodes=12)
+    result = prepared(log)
+    rows, batch = all_rows(result.data), result.data.draw(jax.random.key(1), 64)
+    table = {
+        tuple(np.concatenate([np.ravel(rows[name][i]) for name in rows if rows[name] is not None]))
+        for i in range(int(result.data.n_transitions))
+    }
+    for i in range(64):
+        drawn = [np.ravel(getattr(batch, name)[i]) for name in rows if rows[name] is not None]
+        assert tuple(np.concatenate(drawn)) in table
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 31, 33, 100, 1_000, 4_097])
+def test_padding_is_small(n):
+    log = Dataset.from_arrays(
+        np.zeros((n, 1)), np.zeros(n, int), np.zeros(n), np.ones(n, bool), np.zeros(n, bool), n_actions=2
+    )
+    data = prepared(log, encoding="raw").data
+    assert int(data.n_transitions) == n
+    assert n <= len(data.action) <= n + n / 8
+    size = len(data.action)
+    assert (size // (size & -size)).bit_length() <= 4  # few sizes, so that logs share a program
+
+
+def test_a_left_out_row_still_follows_the_one_before_it():
+    x = np.array([[10.0], [11.0], [12.0], [20.0], [21.0]])
+    flags = np.array([0, 0, 1, 0, 1], bool)
+    log = Dataset.from_arrays(x, [0, 1, 0, 1, 0], np.arange(5.0), ~flags & False, flags)
+    rows = all_rows(prepared(log, encoding="raw").data)
+    np.testing.assert_array_equal(rows["features"][:, 0], [10, 11, 20])
+    np.testing.assert_array_equal(rows["next_features"][:, 0], [11, 12, 21])
+
+
+def test_next_masks_are_allowed_and_supported_or_else_allowed():
+    # state 0 -> 1 -> 2, ended; in state 1 action 0 was logged, in state 2 action 1
+    masks = np.array([[True, True, True], [True, True, False], [False, True, True]])
+    log = Dataset.from_arrays(
+        [0, 1, 2], [0, 0, 1], [0.0, 0.0, 0.0], [0, 0, 1], [0, 0, 0], action_masks=masks, final_observations=[0],
+        final_action_masks=[[True] * 3],
+    )  # fmt: skip
+    options = {"support": "counts", "support_min_count": 1, "support_min_share": 0.0}
+    result = prepared(log, **options)
+    np.testing.assert_array_equal(all_rows(result.data)["mask"], masks)
+    np.testing.assert_array_equal(all_rows(result.data)["next_mask"][:2], [[True, False, False], [False, True, False]])
+    # where the environment forbids all that is supported, what it allows counts
+    masks = masks.copy()
+    masks[2] = [True, True, True]
+    only_other = Dataset.from_arrays(
+        [0, 1, 1], [0, 0, 1], np.zeros(3), [0, 0, 1], [0, 0, 0], final_observations=[1], n_actions=3,
+        action_masks=[[True] * 3, [True, False, False], [False, True, True]], final_action_masks=[[True] * 3],
+    )  # fmt: skip
+    support = fit_support(only_other.observations, only_other.actions, 3, min_count=1, min_share=0.0)
+    np.testing.assert_array_equal(support([1]), [[True, True, False]])
+    rows = all_rows(prepared(only_other, **options).data)
+    np.testing.assert_array_equal(rows["next_mask"][:2], [[True, False, False], [False, True, False]])
+
+
+def test_auto_support_only_where_states_come_back():
+    rng = np.random.default_rng(0)
+    ends = np.ones(40, bool)
+    discrete = Dataset.from_arrays(rng.integers(0, 3, (40, 1)) * 1.0, rng.integers(0, 2, 40), ends * 1.0, ends, ~ends)
+    continuous = Dataset.from_arrays(rng.normal(size=(40, 1)), rng.integers(0, 2, 40), ends * 1.0, ends, ~ends)
+    assert prepared(discrete, support="auto").support is not None
+    assert prepared(continuous, support="auto").support is None
+    assert prepared(continuous, support="counts").support is not None
+    assert prepared(discrete, support="none").support is None
+    assert prepared(discrete, "bc").support is None
+
+
+@pytest.mark.parametrize(
+    ("rewards", "scale"),
+    [
+        ([1.0, 2.0, 5.0, 8.0], 5.0),  # returns 3 and 13
+        ([1.0, 2.0, 0.0, 3.0], np.std([1, 2, 0, 3])),  # returns alike: spread of the rewards
+        ([-4.0, -4.0, -4.0, -4.0], 4.0),  # all alike: their size
+        ([0.0, 0.0, 0.0, 0.0], 1.0),
+    ],
+)
+def test_automatic_reward_scale(rewards, scale):
+    log = Dataset.from_arrays([0, 1, 0, 1], [0, 1, 1, 0], rewards, [0, 1, 0, 1], [0, 0, 0, 0])
+    result = prepared(log, reward_scale="auto")
+    np.testing.assert_allclose(result.reward_scale, scale)
+    np.testing.assert_allclose(all_rows(result.data)["reward"], np.array(rewards) / scale, rtol=1e-6)
+
+
+def test_final_ids_beyond_the_logged_ones_are_known():
+    log = Dataset.from_arrays([0, 1], [0, 1], [0.0, 0.0], [0, 0], [0, 1], final_observations=[7])
+    result = prepared(log)
+    assert result.encoder.n_ids == 8
+    np.testing.assert_array_equal(all_rows(result.data)["next_features"], np.eye(8)[[1, 7]])
+
+
+def with_finals(finals, last_flag="terminated"):
+    ended = np.array([1, 1], bool)
+    flags = (ended, ~ended) if last_flag == "terminated" else (~ended, ended)
+    return Dataset.from_arrays([[0.5], [1.5]], [0, 1], [0.0, 1.0], *flags, final_observations=finals)
+
+
+def test_an_unrecorded_terminal_observation_does_no_harm():
+    rows = all_rows(prepared(with_finals([[np.nan], [3.0]])).data)
+    assert np.isfinite(rows["next_features"]).all()
+
+
+@pytest.mark.parametrize(
+    ("log", "algorithm", "message"),
+    [
+        (lambda: with_finals([[np.nan], [3.0]], "truncated"), "cql", r"1 of 2 hold NaN .*first: episode 0"),
+        (
+            lambda: Dataset.from_arrays([[0.5], [np.nan]], [0, 1], [0, 0], [1, 1], [0, 0]),
+            "bc",
+            r"observations: 1 of 2 rows hold NaN .*first at row 1",
+        ),
+        (lambda: Dataset.from_arrays([0], [[0.5]], [0.0], [1], [0]), "bc", "learns discrete actions"),
+        (lambda: Dataset.from_arrays([0], [0], [0.0], [1], [0]), "cql", "the log has one action"),
+        (
+            lambda: Dataset.from_arrays([0, 1], [0, 1], [0, 0], [0, 0], [1, 1]),
+            "cql",
+            "no usable transition: .*without a final observation",
+        ),
+        (
+            lambda: Dataset.from_arrays(
+                [0, 1], [0, 1], [0, 0], [0, 0], [1, 1], action_masks=np.ones((2, 2), bool), final_observations=[1, 0]
+            ),
+            "cql",
+            "no usable transition: .*without a final action mask",
+        ),
+    ],
+)
+def test_logs_that_cannot_be_learned_from(log, algorithm, message):
+    with pytest.raises(InputError, match=message):
+        prepared(log(), algorithm)
+
+
+def test_cloning_needs_no_final_observation():
+    assert int(prepared(pairs_log(), "bc").data.n_transitions) == 8
+    log = Dataset.from_arrays([0, 1], [0, 1], [0, 0], [0, 0], [1, 1])
+    assert int(prepared(log, "bc").data.n_transitions) == 2
+
+
+def test_many_ids_are_coded():
+    ids = np.arange(3_000)
+    log = Dataset.from_arrays(ids, ids % 2, ids * 1.0, ids >= 0, ids < 0)
+    result = prepared(log)
+    assert result.encoder.width == all_rows(result.data)["features"].shape[1]
+    np.testing.assert_array_equal(all_rows(result.data)["features"], result.encoder(ids))
