@@ -17,8 +17,8 @@ from groundschool.explain import elsewhere, explain, nested, unknown
 HAZARD_GRID = "groundschool/HazardGrid-v0"
 BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "tutorial": {
-        "bc": {"steps": 25_000, "hidden": [256, 256], "batch_size": 256},
-        "cql": {"steps": 80_000, "hidden": [256, 256], "batch_size": 256, "networks": 1},
+        "bc": {"steps": 25_000, "hidden": [256, 256], "batch_size": 256, "learning_rate": 3e-4},
+        "cql": {"steps": 80_000, "hidden": [256, 256], "batch_size": 256, "learning_rate": 3e-4, "networks": 1},
     }
 }
 STOCHASTIC = frozenset({"bc"})

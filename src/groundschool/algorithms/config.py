@@ -90,6 +90,8 @@ class AlgorithmConfig(BaseModel):
 class BCConfig(AlgorithmConfig):
     """Options of behavior cloning.
 
+    Whole-number columns get all their frequencies: cloning must follow the logger's local exceptions.
+
     Attributes
     ----------
     logit_penalty : float
@@ -100,12 +102,16 @@ class BCConfig(AlgorithmConfig):
     TRACED: ClassVar[tuple[str, ...]] = (*AlgorithmConfig.TRACED, "logit_penalty")
     HINTS: ClassVar[Mapping[str, str]] = {**AlgorithmConfig.HINTS, "beta": "logit_penalty"}
 
-    hidden: tuple[PositiveInt, ...] = (128, 128)
+    batch_size: PositiveInt = 128
+    learning_rate: PositiveFloat = 3e-3
     logit_penalty: NonNegativeFloat = 0.0
 
 
 class CQLConfig(AlgorithmConfig):
     """Options of discrete Conservative Q-Learning.
+
+    Whole-number columns get one frequency: values that are smooth between neighbors carry the fear of a danger to
+    places from which the log has not yet shown it.
 
     Attributes
     ----------
@@ -138,9 +144,10 @@ class CQLConfig(AlgorithmConfig):
         "target_update_interval": "target_every",
     }
 
+    frequencies: PositiveInt | None = 1
     networks: PositiveInt = 2
     discount: Share = 0.99
-    conservative_weight: NonNegativeFloat = 0.5
+    conservative_weight: NonNegativeFloat = 1.0
     td_loss: Literal["squared", "huber"] = "squared"
     double_q: bool = True
     target_rate: Rate = 0.005
