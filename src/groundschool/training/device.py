@@ -42,7 +42,8 @@ def resolve_device(device: str = "auto") -> jax.Device:
         return chosen
     name, _, index = device.partition(":")
     try:
-        return {d.id: d for d in jax.devices(name)}[int(index)] if index else jax.devices(name)[0]
+        devices = jax.devices(name or "nothing named")
+        return {d.id: d for d in devices}[int(index)] if index else devices[0]
     except (RuntimeError, ValueError, KeyError):
         found = ", ".join(f"{d.platform}:{d.id}" for d in jax.devices())
         raise InputError(f"device {device!r} is not there; JAX sees {found}") from None

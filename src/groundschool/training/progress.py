@@ -10,7 +10,7 @@ import numpy as np
 from groundschool.training.loop import Chunk
 
 Report = Callable[[Chunk], None]
-_SHOWN = ("loss", "log_loss", "td", "conservative_gap", "value")
+_SHOWN = {"log_loss": "log-loss", "td": "TD", "conservative_gap": "gap"}
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def progress_bar(label: str, steps: int, *, shown: bool) -> Iterator[Report]:
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[metrics]}"),
@@ -33,7 +33,9 @@ def progress_bar(label: str, steps: int, *, shown: bool) -> Iterator[Report]:
         task = bar.add_task(label, total=steps, metrics="")
 
         def report(chunk: Chunk) -> None:
-            shown = [f"{name} {np.mean(chunk.metrics[name]):.3g}" for name in _SHOWN if name in chunk.metrics]
+            shown = [
+                f"{label} {np.mean(chunk.metrics[name]):.2g}" for name, label in _SHOWN.items() if name in chunk.metrics
+            ]
             bar.update(task, completed=chunk.step, metrics="  ".join(shown))
 
         yield report

@@ -131,7 +131,8 @@ def train_population(
     started = time.perf_counter()
     with jax.default_device(where):
         training = _Training(log, learner, members, prepared, where, checkpoint)
-        with progress_bar(algorithm.upper(), members[0].config.steps, shown=progress) as report:
+        label = labels[0] if len(labels) == 1 else f"{algorithm.upper()} x {len(labels)}"
+        with progress_bar(label, members[0].config.steps, shown=progress) as report:
             for chunk in training.chunks():
                 report(chunk)
     return training.policies(labels, time.perf_counter() - started)
@@ -211,7 +212,7 @@ class _Training:
                 training=TrainingRecord(
                     algorithm=self.algorithm.name,
                     config=member.config.model_dump(mode="json"),
-                    steps=member.config.steps,
+                    steps=int(self.curves[index]["step"][-1]),
                     seed=member.seed,
                     seconds=self.earlier_seconds + seconds,
                     compile_seconds=self.compile_seconds,
@@ -219,7 +220,7 @@ class _Training:
                     versions=_versions(),
                     fingerprint=self.log.fingerprint,
                     episode_hashes=hashes,
-                    curves=self.curves[index],
+                    curves={metric: list(values) for metric, values in self.curves[index].items()},
                     notes=self.prepared.notes,
                 ),
             )
