@@ -104,7 +104,7 @@ class Encoder:
             raise InputError(f"observations: expected shape {expected}, got {x.shape} of {x.dtype}")
         if not self.columns:
             return self._encode_ids(x)
-        flat = x.reshape(len(x), -1).astype(np.float64)
+        flat = x.reshape(len(x), len(self.columns)).astype(np.float64)
         _refuse_missing(flat)
         out = np.empty((len(x), self.width), dtype=np.float32)
         start = 0
