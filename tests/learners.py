@@ -25,6 +25,15 @@ def action_values(discount, cut=TERMINAL, allowed=None):
     return q
 
 
+# Shared, so that one compiled program serves many tests. Every option a test depends on is said.
+STATIC = {
+    "hidden": (), "networks": 2, "batch_size": 8, "reward_scale": "auto", "support": "none", "td_loss": "squared",
+    "double_q": True, "target_every": None, "schedule": "cosine", "gradient_clip": None,
+}  # fmt: skip
+TRACED = {"learning_rate": 0.01, "weight_decay": 0.0, "discount": 0.8, "conservative_weight": 0.5, "target_rate": 0.1}
+SMALL = {**STATIC, **TRACED}
+
+
 def pairs_log(**more):
     """Every state and action once, each an episode of one step, cut off (not ended) except at (3, 0)."""
     states, actions = np.divmod(np.arange(8), 2)
@@ -55,10 +64,15 @@ def walk_log(episodes=40, length=5, finals=True, seed=0, reward_scale=1.0, **mor
 
 def linear(*tables):
     """An ensemble over one-hot states whose outputs are the rows of the given tables, one a network."""
+    weights = np.array(tables, np.float32)
+    return ensemble_of((weights, np.zeros((len(tables), 1, weights.shape[-1]), np.float32)))
+
+
+def ensemble_of(*layers):
+    """An ensemble of the given (weights, biases), layer by layer."""
     ensemble = object.__new__(Ensemble)
-    weights = jnp.asarray(np.array(tables), jnp.float32)
-    object.__setattr__(ensemble, "weights", [weights])
-    object.__setattr__(ensemble, "biases", [jnp.zeros((len(tables), 1, weights.shape[-1]), jnp.float32)])
+    object.__setattr__(ensemble, "weights", [jnp.asarray(weights) for weights, _ in layers])
+    object.__setattr__(ensemble, "biases", [jnp.asarray(biases) for _, biases in layers])
     return ensemble
 
 

@@ -34,9 +34,9 @@ def descend(config, gradients, **changes):
     return history
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize("decay", [0.0, 0.2])
-@pytest.mark.parametrize("clip", [None, 1.0])
+@pytest.mark.parametrize(
+    ("clip", "decay", "schedule"), [(None, 0.0, "constant"), (None, 0.2, "cosine"), (1.0, 0.2, "constant")]
+)
 def test_adam(clip, decay, schedule):
     config = BCConfig(schedule=schedule, gradient_clip=clip, networks=2)
     history = descend(config, GRADIENTS, learning_rate=0.1, weight_decay=decay, steps=4)

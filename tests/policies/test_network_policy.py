@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from groundschool.algorithms.networks import Ensemble
 from groundschool.errors import InputError
 from groundschool.policies import GreedyPolicy, NetworkPolicy
 from groundschool.policies.encoding import Encoder, fit_encoder
 from groundschool.policies.support import fit_support
+from learners import ensemble_of
 
 
 def of_table(table, head, **more):
@@ -22,12 +25,15 @@ def of_table(table, head, **more):
 
 @pytest.mark.parametrize("hidden", [(), (5,), (7, 3)])
 def test_forward_is_that_of_training(hidden):
-    ensemble = Ensemble(jax.random.key(1), 3, (4, *hidden, 2))
+    rng = np.random.default_rng(1)
+    layers = tuple(
+        (rng.normal(size=(3, i, o)).astype(np.float32), rng.normal(size=(3, 1, o)).astype(np.float32))
+        for i, o in itertools.pairwise((4, *hidden, 2))
+    )
     x = np.random.default_rng(0).normal(size=(11, 2, 2))
     encoder = fit_encoder(x, "standardize")
-    layers = tuple((np.asarray(w), np.asarray(b)) for w, b in zip(ensemble.weights, ensemble.biases, strict=True))
     policy = NetworkPolicy("net", 2, encoder, layers, "softmax")
-    expected = np.asarray(ensemble(encoder(x))).mean(axis=0)
+    expected = np.asarray(ensemble_of(*layers)(jnp.asarray(encoder(x)))).mean(axis=0)
     np.testing.assert_allclose(policy.outputs(x), expected, rtol=1e-5, atol=1e-6)
     probabilities = policy.probabilities(x)
     assert probabilities.dtype == np.float64

@@ -80,32 +80,37 @@ def test_rows_are_the_transitions_of_the_log(columns, algorithm):
     assert any("left out" in note for note in result.notes) == (expected.dropped > 0)
 
 
-def test_draws_are_uniform_over_usable_transitions_only():
+@pytest.fixture(scope="module")
+def drawn():
+    """A log without final observations, its rows on the device, and a large batch of them."""
     log = walk_log(episodes=9, finals=False)
-    kept = log.transitions()
-    assert kept.dropped > 0
-    data = prepared(log).data._replace(action=np.arange(1_000))  # each row carries its number
-    n = int(data.n_transitions)
-    assert n == len(kept.rows)
-    drawn = np.asarray(data.draw(jax.random.key(0), 200 * n).action)
-    counts = np.bincount(drawn, minlength=n)
-    assert len(counts) == n
-    # binomial, mean 200, standard deviation 14
-    assert np.abs(counts - 200).max() < 6 * 14.2
+    assert log.transitions().dropped > 0
+    data = prepared(log).data
+    return (
+        log,
+        all_rows(data),
+        jax.tree.map(np.asarray, jax.jit(lambda d, key: d.draw(key, 4_096))(data, jax.random.key(0))),
+    )
 
 
-def test_one_draw_is_one_row():
+def test_one_draw_is_one_row(drawn):
     """Everything in a batch comes from the same transition."""
-    log = walk_log(episodes=12)
-    result = prepared(log)
-    rows, batch = all_rows(result.data), result.data.draw(jax.random.key(1), 64)
-    table = {
-        tuple(np.concatenate([np.ravel(rows[name][i]) for name in rows if rows[name] is not None]))
-        for i in range(int(result.data.n_transitions))
-    }
-    for i in range(64):
-        drawn = [np.ravel(getattr(batch, name)[i]) for name in rows if rows[name] is not None]
-        assert tuple(np.concatenate(drawn)) in table
+    _, rows, batch = drawn
+    names = [name for name in rows if rows[name] is not None]
+    table = {tuple(np.concatenate([np.ravel(rows[name][i]) for name in names])) for i in range(len(rows["action"]))}
+    for i in range(len(batch.action)):
+        assert tuple(np.concatenate([np.ravel(getattr(batch, name)[i]) for name in names])) in table
+
+
+def test_draws_are_uniform_over_usable_transitions_only(drawn):
+    log, _, batch = drawn
+    kept = log.transitions()
+    for state in range(4):
+        for action in range(2):
+            share = np.mean((kept.observations == state) & (kept.actions == action))
+            drawn_share = np.mean((batch.features.argmax(axis=1) == state) & (batch.action == action))
+            # five standard deviations of a binomial share
+            assert abs(drawn_share - share) < 5 * np.sqrt(share * (1 - share) / 4_096)
 
 
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 31, 33, 100, 1_000, 4_097])
