@@ -1,7 +1,8 @@
 """What ``conservative_weight`` does: exact return and hazard of CQL at 0, 0.5, 1 and 6, everything else default.
 
 Five logs of the tutorial's grid, one training run for each log and weight, every final policy judged exactly, no
-checkpoint picked. 200 rollouts each only compare its action values with what then happened. About two minutes on two quiet cores.
+checkpoint picked. 200 rollouts of each only compare its action values with what then happened. About two minutes on
+two quiet cores.
 
     python benchmarks/conservative_weight.py --json benchmarks/results/conservative_weight.json
 """

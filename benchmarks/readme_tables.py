@@ -177,7 +177,8 @@ def weights_table() -> str:
     if result is None:
         return f"*{NOT_MEASURED} (`python benchmarks/conservative_weight.py`)*"
     lines = [
-        "| `conservative_weight` | exact return, mean (worst) | exact P(hazard), mean (worst) | mismatch | values too high by |",
+        "| `conservative_weight` | exact return, mean (worst) | exact P(hazard), mean (worst) | mismatch "
+        "| values too high by |",
         "|---|---|---|---|---|",
     ]
     lines += [

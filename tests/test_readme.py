@@ -1,0 +1,143 @@
+"""README and docs say what is there: code runs, links lead somewhere, verbs and options exist, figures are recorded."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import groundschool
+from groundschool.cli.app import app
+from groundschool.pipeline import run
+from studies import tiny
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
+OUTSIDE = ("http://", "https://", "#")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for kind, body in FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory like the demo's, only tiny."""
+    path = tmp_path_factory.mktemp("demo") / "tutorial"
+    run(tiny(name="tutorial"), out=path, progress=False)
+    return path
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo: Path) -> Path:
+    """An empty working directory with the demo's run in it, in which training takes a few steps only."""
+    for name in ("train", "train_population"):
+        real = getattr(groundschool, name)
+        monkeypatch.setattr(groundschool, name, functools.partial(real, steps=20))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(demo, tmp_path / "runs" / "tutorial")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=named(page), marks=[] if page == README else pytest.mark.slow)
+        for page in PAGES
+        if blocks(page, "python")
+    ],
+)
+def test_python_runs_as_printed(page, quick):
+    namespace: dict[str, Any] = {}  # one a page: it is read from top to bottom
+    for number, body in enumerate(blocks(page, "python")):
+        if body.startswith("# needs d3rlpy"):
+            continue
+        exec(compile(body, f"{page.name}, block {number}", "exec"), namespace)  # noqa: S102
+
+
+def test_the_demo_s_policy_is_loaded_in_three_lines(quick):
+    block = next(body for body in blocks(README, "python") if "policies/CQL" in body)
+    assert len(block.strip().splitlines()) == 3
+    namespace: dict[str, Any] = {}
+    exec(block, namespace)  # noqa: S102
+    assert namespace["policy"].name == "CQL"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page):
+    targets = [a or b for a, b in LINK.findall(page.read_text(encoding="utf-8"))]
+    inside = [target.split("#")[0] for target in targets if not target.startswith(OUTSIDE)]
+    assert [target for target in inside if not (page.parent / target).exists()] == []
+
+
+def test_pictures_are_there_and_small():
+    pictures = [target for _, target in LINK.findall(README.read_text(encoding="utf-8")) if target]
+    pictures += [target for target, _ in LINK.findall(README.read_text(encoding="utf-8")) if target.endswith(".png")]
+    assert len(pictures) >= 2
+    assert all((ROOT / picture).stat().st_size < 300_000 for picture in pictures)
+
+
+def commands(page: Path) -> list[str]:
+    lines = [line.split("  #")[0].strip() for body in blocks(page, "bash") for line in body.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=named)
+def test_commands_exist(page):
+    verbs = typer.main.get_command(app).commands
+    targets = re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for command in commands(page):
+        program, *words = shlex.split(command)
+        if program == "make":
+            assert words[0] in targets, command
+            continue
+        assert program == "groundschool", command
+        assert words[0] in verbs, command
+        known = {flag for option in verbs[words[0]].params for flag in option.opts} | {"--help"}
+        assert {word for word in words if word.startswith("--")} <= known, command
+
+
+def test_every_verb_is_in_the_readme_and_every_named_verb_exists():
+    verbs = set(typer.main.get_command(app).commands)
+    assert set(re.findall(r"`groundschool (\w+)", README.read_text(encoding="utf-8"))) == verbs
+
+
+def test_make_targets_named_in_the_readme_exist():
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z][\w-]*)[`\s]", README.read_text(encoding="utf-8"))) - {"with"} <= targets
+
+
+@pytest.mark.parametrize("block", [body for page in PAGES for body in blocks(page, "toml")], ids=len)
+def test_configs_are_valid(block, tmp_path):
+    from groundschool.config import load_config
+
+    path = tmp_path / "study.toml"
+    path.write_text(block, encoding="utf-8")
+    load_config(path)
+
+
+@pytest.mark.parametrize("name", [name for name in groundschool.__all__ if not name.startswith("_")])
+def test_public_names_are_in_the_reference(name):
+    assert f"groundschool.{name}" in (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def test_figures_are_those_of_the_recorded_results():
+    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "benchmarks" / "readme_tables.py")
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    text = README.read_text(encoding="utf-8")
+    assert tables.fill(text) == text, "out of date: run python benchmarks/readme_tables.py"
