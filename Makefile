@@ -63,8 +63,8 @@ $(VENV)/.installed-docs: $(VENV)/.installed-dev
 	@$(BIN)/python $(PIP_INSTALL) --constraint $(LOCK) --editable ".[hdf5,minari,dev,docs]"
 	@touch $@
 
-# d3rlpy pins an older gymnasium and brings torch, so it has its own lock and its own environment. For a torch without
-# CUDA: make test-d3rlpy TORCH="torch==2.13.0+cpu --index-url https://download.pytorch.org/whl/cpu"
+# d3rlpy pins an older gymnasium and brings torch, so it has its own lock and its own environment. TORCH may name
+# another build of torch, with pip's options.
 TORCH ?= torch==2.13.0
 
 $(VENV_D3RLPY)/bin/python:
