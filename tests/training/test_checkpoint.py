@@ -142,6 +142,18 @@ def test_every_flipped_byte_is_refused(saved):
                 checkpoints.load(saved, STATE, "owner")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"[2,3]", b"[3,2]"), (b'"I32"', b'"F32"'), (b'\\"step\\": 6', b'\\"step\\": 9')]
+)
+def test_other_facts_about_the_same_bytes_are_refused(saved, old, new):
+    path = saved / checkpoints.FILE
+    payload = path.read_bytes()
+    assert payload.count(old) == 1
+    path.write_bytes(payload.replace(old, new))
+    with pytest.raises(InputError, match="corrupted"):
+        checkpoints.load(saved, STATE, "owner")
+
+
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
 def test_a_truncated_file_is_refused(saved, kept):
     path = saved / checkpoints.FILE

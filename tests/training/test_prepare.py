@@ -145,17 +145,19 @@ def test_next_masks_are_allowed_and_supported_or_else_allowed():
     result = prepared(log, **options)
     np.testing.assert_array_equal(all_rows(result.data)["mask"], masks)
     np.testing.assert_array_equal(all_rows(result.data)["next_mask"][:2], [[True, False, False], [False, True, False]])
-    # where the environment forbids all that is supported, what it allows counts
-    masks = masks.copy()
-    masks[2] = [True, True, True]
-    only_other = Dataset.from_arrays(
-        [0, 1, 1], [0, 0, 1], np.zeros(3), [0, 0, 1], [0, 0, 0], final_observations=[1], n_actions=3,
-        action_masks=[[True] * 3, [True, False, False], [False, True, True]], final_action_masks=[[True] * 3],
+
+
+def test_where_all_that_is_supported_is_forbidden_what_is_allowed_counts():
+    # state 1 is reached three times; action 0 is logged twice there and action 1, when 0 is forbidden, once
+    free, other = [True, False, False], [False, True, True]
+    log = Dataset.from_arrays(
+        [0, 1] * 3, [0, 0, 0, 0, 0, 1], np.zeros(6), [0, 1] * 3, [0] * 6, final_observations=[0, 0, 0],
+        action_masks=[[True] * 3, free, [True] * 3, free, [True] * 3, other], final_action_masks=[[True] * 3] * 3,
     )  # fmt: skip
-    support = fit_support(only_other.observations, only_other.actions, 3, min_count=1, min_share=0.0)
-    np.testing.assert_array_equal(support([1]), [[True, True, False]])
-    rows = all_rows(prepared(only_other, **options).data)
-    np.testing.assert_array_equal(rows["next_mask"][:2], [[True, False, False], [False, True, False]])
+    support = fit_support(log.observations, log.actions, 3, min_count=2, min_share=0.0)
+    np.testing.assert_array_equal(support([1]), [free])
+    rows = all_rows(prepared(log, support="counts", support_min_count=2, support_min_share=0.0).data)
+    np.testing.assert_array_equal(rows["next_mask"][::2], [free, free, other])
 
 
 def test_auto_support_only_where_states_come_back():
