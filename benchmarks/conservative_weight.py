@@ -57,6 +57,17 @@ def summary(runs: list[dict[str, Any]], weight: float) -> dict[str, Any]:
     }
 
 
+def references(grid: gs.HazardGrid) -> dict[str, Any]:
+    """Return what the policies may be compared with."""
+    return {"optimum": grid.model().optimal().table, "logger": grid.logger(0.22), "noiseless": grid.logger(0.0)}
+
+
+def reference(grid: gs.HazardGrid, policy: Any) -> dict[str, float]:
+    """Return a policy's exact return and P(hazard)."""
+    exact = grid.model().evaluate(policy)
+    return {"return": exact.return_, "hazard": exact.ends["hazard"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the result to this file")
@@ -67,7 +78,11 @@ def main() -> None:
     for seed in DATA_SEEDS:
         log = tutorial_log(seed)
         runs += [one(log, grid, weight, seed) for weight in WEIGHTS]
-    result |= {"summary": [summary(runs, weight) for weight in WEIGHTS], "runs": runs}
+    result |= {
+        "summary": [summary(runs, weight) for weight in WEIGHTS],
+        "references": {name: reference(grid, policy) for name, policy in references(grid).items()},
+        "runs": runs,
+    }
     for line in result["summary"]:
         print(
             "weight {conservative_weight:g}: return mean {return_mean:.2f}, worst {return_worst:.2f}; "

@@ -28,7 +28,6 @@ def execute(directory: Path, steps: str) -> Any:
     client = NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(directory)}}
     )
-    # the notebook's own kernel tells over TCP on this machine only, which newer kernels point out on stderr
     return client.execute()
 
 
