@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from groundschool.algorithms.config import CONFIGS
+from groundschool.algorithms import CQLConfig
 from groundschool.config import (
     CandidateConfig,
     EnvironmentConfig,
@@ -191,7 +192,7 @@ def test_resolved_is_complete_and_gives_the_same_config():
     assert parse_config(resolved) == config
     assert parse_config(resolved).resolved() == resolved
     assert resolved["environment"]["goal_reward"] == 50.0
-    assert resolved["candidates"][1]["conservative_weight"] == 0.5
+    assert resolved["candidates"][1]["conservative_weight"] == CQLConfig().conservative_weight
     assert set(CONFIGS["cql"].model_fields) <= set(resolved["candidates"][1])
 
 
