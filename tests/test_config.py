@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from groundschool.algorithms.config import CONFIGS
-from groundschool.algorithms import CQLConfig
+from groundschool.algorithms.config import CONFIGS, CQLConfig
 from groundschool.config import (
     CandidateConfig,
     EnvironmentConfig,
