@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -36,14 +37,13 @@ class Ensemble(eqx.Module):
         sizes : sequence of int
             Inputs, hidden widths, outputs.
         """
-        self.weights, self.biases = [], []
-        for inputs, outputs, layer in zip(sizes[:-1], sizes[1:], jax.random.split(key, len(sizes) - 1), strict=True):
-            weight_key, bias_key = jax.random.split(layer)
-            bound = 1.0 / np.sqrt(inputs)
-            self.weights.append(
-                jax.random.uniform(weight_key, (networks, inputs, outputs), minval=-bound, maxval=bound)
-            )
-            self.biases.append(jax.random.uniform(bias_key, (networks, 1, outputs), minval=-bound, maxval=bound))
+        shapes = [(networks, *shape) for i, o in itertools.pairwise(sizes) for shape in ((i, o), (1, o))]
+        ends = np.cumsum([np.prod(shape) for shape in shapes])
+        # one draw for all: each draw costs XLA half a second of compilation
+        draws = jnp.split(jax.random.uniform(key, (int(ends[-1]),), minval=-1.0, maxval=1.0), ends[:-1])
+        bounds = np.repeat(1.0 / np.sqrt(sizes[:-1]), 2)
+        arrays = [draw.reshape(shape) * b for draw, shape, b in zip(draws, shapes, bounds.tolist(), strict=True)]
+        self.weights, self.biases = arrays[::2], arrays[1::2]
 
     def __call__(self, features: Float[Array, "batch inputs"]) -> Float[Array, "networks batch outputs"]:
         """Return every member's outputs for every row."""
