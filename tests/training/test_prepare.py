@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from data.random_logs import arrays
 from groundschool.algorithms import configure
 from groundschool.algorithms.registry import ALGORITHMS
+from groundschool.algorithms.types import Spec
 from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.policies.support import fit_support
 from groundschool.training.data import DeviceData, prepare
-from learners import pairs_log, walk_log
+from learners import hyper_of, pairs_log, walk_log
 
 CPU = jax.devices("cpu")[0]
 
@@ -40,6 +41,15 @@ def all_rows(data: DeviceData):
         "mask": first(rows.mask),
         "next_mask": first(rows.next_mask),
     }
+
+
+def row_by_row(batch):
+    """The same batch with one row of features a transition."""
+    if batch.row is None:
+        return batch
+    return batch._replace(
+        features=batch.features[batch.row], next_features=batch.next_features[batch.next_row], row=None, next_row=None
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -86,11 +96,44 @@ def drawn():
     log = walk_log(episodes=9, finals=False)
     assert log.transitions().dropped > 0
     data = prepared(log).data
-    return (
-        log,
-        all_rows(data),
-        jax.tree.map(np.asarray, jax.jit(lambda d, key: d.draw(key, 4_096))(data, jax.random.key(0))),
-    )
+    batch = jax.tree.map(np.asarray, jax.jit(lambda d, key: d.draw(key, 4_096))(data, jax.random.key(0)))
+    return log, all_rows(data), row_by_row(batch)
+
+
+@pytest.mark.parametrize("algorithm", ["bc", "cql"])
+@pytest.mark.parametrize("ids", [True, False], ids=["ids", "columns"])
+def test_few_observations_are_evaluated_once_and_change_nothing(algorithm, ids):
+    """Updates on the table of distinct observations are those on one row a transition."""
+    log = walk_log(episodes=40)
+    if not ids:
+        log = Dataset.from_arrays(
+            np.column_stack([log.observations % 2, log.observations // 2]).astype(float),
+            log.actions,
+            log.rewards,
+            log.terminated,
+            log.truncated,
+            final_observations=np.column_stack([log.final_observations % 2, log.final_observations // 2]).astype(float),
+            n_actions=2,
+        )
+    options = {"hidden": (8,), "networks": 2, "steps": 20}
+    config, learner = configure(algorithm, options), ALGORITHMS[algorithm]
+    result = prepared(log, algorithm, **options)
+    tables = states = learner.init(jax.random.key(1), Spec(result.encoder.width, 2), config)
+    for step in range(5):
+        batch = result.data.draw(jax.random.key(step), 64)
+        assert batch.row is not None
+        assert len(batch.features) < 64
+        tables, _ = learner.update(tables, batch, hyper_of(config), config)
+        states, _ = learner.update(states, row_by_row(batch), hyper_of(config), config)
+    for one, other in zip(jax.tree.leaves(tables), jax.tree.leaves(states), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_many_observations_are_gathered():
+    log = walk_log(episodes=9)
+    batch = prepared(log).data.draw(jax.random.key(0), 2)
+    assert batch.row is None
+    assert batch.features.shape[0] == 2
 
 
 def test_one_draw_is_one_row(drawn):

@@ -50,7 +50,7 @@ def update(state: BCState, batch: Batch, hyper: Hyper, config: BCConfig) -> tupl
     """Take one gradient step."""
 
     def objective(logits: Ensemble) -> tuple[Float[Array, ""], Metrics]:
-        return bc_loss(logits(batch.features), batch.action, batch.mask, hyper["logit_penalty"])
+        return bc_loss(batch.values(logits), batch.action, batch.mask, hyper["logit_penalty"])
 
     (loss, parts), gradients = jax.value_and_grad(objective, has_aux=True)(state.logits)
     logits, moments, norm = optimizer.descend(state.logits, gradients, state.optimizer, state.step, hyper, config)

@@ -38,8 +38,8 @@ def td_target(
     Double Q (van Hasselt et al. 2016, arXiv:1509.06461): the mean of the online networks chooses the action, the
     smallest of the target networks values it. Nothing is bootstrapped past a termination.
     """
-    next_target = target(batch.next_features)
-    chooser = q(batch.next_features) if double_q else next_target
+    next_target = batch.next_values(target)
+    chooser = batch.next_values(q) if double_q else next_target
     best = jnp.argmax(masked(jnp.mean(chooser, axis=0), batch.next_mask), axis=-1)
     # terminated only: a truncated step still bootstraps.
     bootstrap = jnp.min(select(next_target, best), axis=0) * (1.0 - batch.terminated)
@@ -80,7 +80,7 @@ def update(state: CQLState, batch: Batch, hyper: Hyper, config: CQLConfig) -> tu
     target = td_target(state.q, state.target, batch, hyper["discount"], double_q=config.double_q)
 
     def objective(q: Ensemble) -> tuple[Float[Array, ""], Metrics]:
-        return cql_loss(q(batch.features), target, batch, hyper["conservative_weight"], td_loss=config.td_loss)
+        return cql_loss(batch.values(q), target, batch, hyper["conservative_weight"], td_loss=config.td_loss)
 
     (loss, parts), gradients = jax.value_and_grad(objective, has_aux=True)(state.q)
     q, moments, norm = optimizer.descend(state.q, gradients, state.optimizer, state.step, hyper, config)

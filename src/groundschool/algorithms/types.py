@@ -26,15 +26,33 @@ class Batch(NamedTuple):
     """Transitions of one update, encoded and scaled; ``None`` masks allow every action.
 
     ``mask`` is what the environment allowed; ``next_mask`` what it allowed and the log supports.
+
+    Where the log holds no more distinct observations than a batch has rows, ``features`` and ``next_features`` are one
+    table of the distinct ones, and ``row`` and ``next_row`` say which is meant: a network is then evaluated once for
+    all that repeat, now and next alike, which gives the same update for fewer products.
     """
 
-    features: Float[Array, "batch inputs"]
+    features: Float[Array, "rows inputs"]
     action: Int[Array, " batch"]
     reward: Float[Array, " batch"]
-    next_features: Float[Array, "batch inputs"]
+    next_features: Float[Array, "rows inputs"]
     terminated: Float[Array, " batch"]
     mask: Bool[Array, "batch actions"] | None
     next_mask: Bool[Array, "batch actions"] | None
+    row: Int[Array, " batch"] | None = None
+    next_row: Int[Array, " batch"] | None = None
+
+    def values(self, network: Ensemble) -> Float[Array, "networks batch actions"]:
+        """Return a network's outputs at the observations."""
+        return _at(network(self.features), self.row)
+
+    def next_values(self, network: Ensemble) -> Float[Array, "networks batch actions"]:
+        """Return a network's outputs at the next observations."""
+        return _at(network(self.next_features), self.next_row)
+
+
+def _at(outputs: Float[Array, "networks rows actions"], row: Int[Array, " batch"] | None) -> Float[Array, "..."]:
+    return outputs if row is None else outputs[:, row]
 
 
 class Algorithm(NamedTuple):

@@ -22,7 +22,8 @@ class DeviceData(NamedTuple):
 
     The first ``n_transitions`` rows of ``features`` are the observations of the usable transitions, in order; behind
     them come observations that only ever follow, then padding that is never drawn, so that logs of about the same
-    size share one compiled program. For ids, ``code`` maps such a row to one of few feature rows.
+    size share one compiled program. Where few observations are distinct, ``features`` has one row for each of those
+    instead, and ``code`` maps the rows above to them.
     """
 
     n_transitions: Int[Array, ""]
@@ -39,18 +40,22 @@ class DeviceData(NamedTuple):
     def draw(self, key: PRNGKeyArray, batch_size: int) -> Batch:
         """Draw transitions uniformly with replacement."""
         index = jax.random.randint(key, (batch_size,), 0, self.n_transitions)
+        row, next_row = self._feature_row(index), self._feature_row(self.next_row[index])
+        few = self.code is not None and self.features.shape[0] <= batch_size
         return Batch(
-            features=self._features(index),
+            features=self.features if few else self.features[row],
             action=self.action[index],
             reward=self.reward[index],
-            next_features=self._features(self.next_row[index]),
+            next_features=self.features if few else self.features[next_row],
             terminated=self.terminated[index],
             mask=None if self.mask is None else self.mask[index],
             next_mask=None if self.next_mask is None else self.next_mask[index],
+            row=row if few else None,
+            next_row=next_row if few else None,
         )
 
-    def _features(self, row: Int[Array, " batch"]) -> Float[Array, "batch inputs"]:
-        return self.features[row if self.code is None else self.code[row]]
+    def _feature_row(self, row: Int[Array, " batch"]) -> Int[Array, " batch"]:
+        return row if self.code is None else self.code[row]
 
 
 class Prepared(NamedTuple):
@@ -101,7 +106,7 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
     encoder = fit_encoder(log.observations, config.encoding, frequencies=config.frequencies)
     if log.final_observations is not None and not encoder.columns:
         encoder = fit_encoder(log.observations, config.encoding, n_ids=int(log.final_observations.max()) + 1)
-    features, code = _encode(encoder, observations)
+    features, code = _encode(encoder, observations, config.batch_size)
     scale = _reward_scale(log, config)
     support = _fit_support(log, config)
     mask, next_mask = _masks(log, support, observations, usable, next_row[usable])
@@ -115,10 +120,7 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
         "mask": mask,
         "next_mask": next_mask,
     }
-    if code is None:
-        arrays = {name: _padded(array) for name, array in rows.items()}
-    else:
-        arrays = {name: array if name == "features" else _padded(array) for name, array in rows.items()}
+    arrays = {name: _padded(array) for name, array in rows.items()}
     arrays["n_transitions"] = np.asarray(len(usable), np.int32)
     notes = [f"Inputs: {encoder.describe()}."]
     if left_out.size:
@@ -158,10 +160,15 @@ def _padded(array: NDArray[Any] | None) -> NDArray[Any] | None:
     return np.concatenate([array, np.repeat(array[-1:], extra, axis=0)])
 
 
-def _encode(encoder: Encoder, observations: NDArray[Any]) -> tuple[Any, Any]:
-    if encoder.columns:
-        return encoder(observations), None
-    return id_codes(encoder.n_ids), observations.astype(np.int32)
+def _encode(encoder: Encoder, observations: NDArray[Any], batch_size: int) -> tuple[Any, Any]:
+    """Return features and, where rows of them are few, which row each observation has."""
+    if not encoder.columns:
+        return id_codes(encoder.n_ids), observations.astype(np.int32)
+    if is_discrete(observations):
+        distinct, code = np.unique(observations.reshape(len(observations), -1), axis=0, return_inverse=True)
+        if len(distinct) <= batch_size:
+            return encoder(distinct.reshape(-1, *observations.shape[1:])), code.reshape(-1).astype(np.int32)
+    return encoder(observations), None
 
 
 def _reward_scale(log: Dataset, config: AlgorithmConfig) -> float:
