@@ -54,6 +54,9 @@ def build(arguments: Any) -> tuple[Callable[[int], None], dict[str, Any]]:
     algorithm, config = ALGORITHMS[arguments.algorithm], configure(arguments.algorithm, options)
     device = resolve_device("auto")
     prepared = prepare(log, algorithm, config, device)
+    if arguments.row_by_row and prepared.data.code is not None:
+        data = prepared.data
+        prepared = prepared._replace(data=data._replace(features=data.features[data.code], code=None))
     members = [loop.Member(seed, config) for seed in range(arguments.members)]
     program = loop.build(algorithm, members, prepared.data, device)
     state, taken = program.start(Spec(prepared.encoder.width, prepared.n_actions)), 0
@@ -75,6 +78,7 @@ def build(arguments: Any) -> tuple[Callable[[int], None], dict[str, Any]]:
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--members", type=int, default=1, help="networks trained side by side; an update is one of each")
+    made.add_argument("--row-by-row", action="store_true", help="evaluate every row, also where observations repeat")
     arguments = made.parse_args()
     run, facts = build(arguments)
     serve(run, arguments, facts)
