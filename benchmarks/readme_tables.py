@@ -42,7 +42,7 @@ def limit(result: Result) -> Iterator[Line]:
         rates = (
             f"{one['gflops']:.0f} GFLOP/s, NumPy's sgemm {one['sgemm_gflops']:.0f}: {one['share_of_sgemm']:.2f} of it"
         )
-        yield f"{one['algorithm'].upper()} {size}: {rates}", "stated", verdict(None)
+        yield f"{one['algorithm'].upper()} {size}, row by row: {rates}", "stated", verdict(None)
 
 
 def demo(result: Result) -> Iterator[Line]:

@@ -28,8 +28,9 @@ class ValuePolicy(Protocol):
 class QSanity:
     """Predicted action values against realised discounted returns.
 
-    A learner that fears what it has not seen predicts low (bias < 0); a bias far above 0 is the overestimation that
-    offline learning is prone to. Undefined numbers are NaN.
+    A bias far above 0 is overestimation: of actions never tried, which is dangerous, or, under a conservative penalty,
+    of the logged ones that it lifts. Either way the values rank actions and are not to be read as returns. Undefined
+    numbers are NaN.
 
     Attributes
     ----------

@@ -77,6 +77,8 @@ class NetworkPolicy(DiscretePolicy):
     def values(self, observations: ArrayLike) -> FloatArray:
         """Return discounted action values in units of reward, shape (N, n_actions).
 
+        They rank actions. A conservative learner's are no estimate of the return: see ``groundschool.q_sanity``.
+
         Raises
         ------
         InputError
