@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import study
 
+from conftest import study
 from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.evaluation.intervals import mean_t
