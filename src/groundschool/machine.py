@@ -9,8 +9,6 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-import groundschool
-
 PACKAGES = (
     "jax",
     "jaxlib",
@@ -43,7 +41,7 @@ EXTRAS = {
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, of groundschool and of what its numbers rest on."""
-    found = {"python": platform.python_version(), "groundschool": groundschool.__version__}
+    found = {"python": platform.python_version(), "groundschool": metadata.version("groundschool")}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
