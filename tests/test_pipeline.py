@@ -314,3 +314,62 @@ def test_a_changed_log_does_not_resume(study, tmp_path, monkeypatch):
 
 def test_the_public_name(tmp_path):
     assert gs.run is run
+
+
+def continuous_log(path):
+    """A log whose observations are no whole numbers."""
+    rng = np.random.default_rng(0)
+    ends = np.arange(40) % 4 == 3
+    gs.Dataset.from_arrays(
+        rng.random((40, 2)), rng.integers(2, size=40), rng.random(40), ends, np.zeros(40, bool), n_actions=2
+    ).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("begin", [run, plan], ids=["run", "plan"])
+def test_a_candidate_that_cannot_learn_the_log_leaves_nothing(begin, tmp_path):
+    """What training would refuse is refused before the directory is made."""
+    candidates = [{**TINY["candidates"][0], "encoding": "one-hot"}]
+    data = {"path": continuous_log(tmp_path / "log")}
+    config = tiny(environment=None, logging=None, rollouts=None, holdout=None, data=data, candidates=candidates)
+    with pytest.raises(InputError, match="candidate BC: encoding 'one-hot' needs columns"):
+        begin(config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_log_that_is_not_on_the_grid_is_refused_before_training(tmp_path):
+    rng = np.random.default_rng(0)
+    gs.Dataset.from_arrays(
+        rng.random((40, 2)),
+        rng.integers(4, size=40),
+        rng.random(40),
+        np.arange(40) % 4 == 3,
+        np.zeros(40, bool),
+        n_actions=4,
+    ).save(tmp_path / "log")
+    config = tiny(logging=None, holdout=None, data={"path": str(tmp_path / "log")})
+    with pytest.raises(InputError, match="expected whole numbers in 0 to 4"):
+        run(config, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_grid_too_large_for_an_exact_model_is_studied_without_one(tmp_path):
+    config = tiny(
+        environment={"size": 65, "n_hazards": 1, "horizon": 200},
+        logging={"episodes": 6, "seed": 1},
+        rollouts={"episodes": 2},
+        candidates=TINY["candidates"][1:],
+    )
+    study = run(config, out=tmp_path / "run", progress=False)
+    assert study.judgements["CQL"].exact is None
+    assert study.judgements["CQL"].rollout is not None
+
+
+def test_a_run_of_other_versions_is_not_gone_on_with(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    stopped_at(monkeypatch, pipeline, "judge", out=out)
+    manifest = read(out / "manifest.json")
+    manifest["versions"]["jax"] = "0.0.1"
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"began with jax 0\.0\.1"):
+        run(tiny(), out=out, progress=False)

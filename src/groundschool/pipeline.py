@@ -18,7 +18,7 @@ from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_text
-from groundschool.stages import Judgement, World, check_device, judge, judge_references, open_world, train_candidate
+from groundschool.stages import Judgement, World, check_candidates, judge, judge_references, open_world, train_candidate
 from groundschool.study_report import report_data, seeds
 
 
@@ -94,9 +94,10 @@ def run(
     inspect(path, config.resolved(), force=force)  # before any work
     began = time.perf_counter()
     world = open_world(config)
-    check_device(config)
+    check_candidates(world, config)
     with open_run(path, config.resolved(), force=force) as directory:
         stage = _Stages(directory, progress)
+        directory.require_versions(versions())
         directory.record(versions=versions(), seeds=seeds(config), timings={"log": _seconds_since(began)})
         _write_log(world, directory, stage)
         policies = _train(world, config, directory, stage, progress=progress)
@@ -127,6 +128,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
     path = _run_path(config, out)
     state = inspect(path, config.resolved(), force=force)
     world = open_world(config)
+    check_candidates(world, config)
     return {
         "name": config.name,
         "directory": str(path),
@@ -164,9 +166,11 @@ class _Stages:
     def __call__(self, name: str, announce: str = "") -> Iterator[None]:
         if announce:
             self.say(announce)
-        began = time.perf_counter()
-        yield
-        self.directory.record(timings={name: _seconds_since(began)})
+        began, before = time.perf_counter(), self.directory.manifest.get("timings", {}).get(name, 0.0)
+        try:
+            yield
+        finally:  # an interrupted stage counts too: its time is added to that of the sitting that finishes it
+            self.directory.record(timings={name: round(before + _seconds_since(began), 3)})
 
 
 def _seconds_since(began: float) -> float:

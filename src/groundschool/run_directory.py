@@ -45,6 +45,17 @@ class RunDirectory:
             self.manifest[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
         write_json(self / MANIFEST, self.manifest)
 
+    def require_versions(self, versions: Mapping[str, str]) -> None:
+        """Refuse to go on where the run began with other versions: its numbers would come from both."""
+        before = self.manifest.get("versions", versions)
+        changed = [name for name in versions if before.get(name) != versions[name]]
+        if changed:
+            name = changed[0]
+            raise InputError(
+                f"{self.path}: this unfinished run began with {name} {before.get(name)}, and {versions[name]} is here "
+                "now. Bring the old one back, or start over with --force."
+            )
+
     def remember(self, name: str, value: str, what: str) -> None:
         """Record a fingerprint, or refuse to go on where the run began with another one."""
         before = self.manifest.get("fingerprints", {}).get(name, value)

@@ -73,7 +73,7 @@ def open_world(config: StudyConfig) -> World:
     The same config gives the same world: a freshly logged one is simulated again when a run is resumed.
     """
     env = None if config.environment is None else make_environment(config.environment)
-    model = env.unwrapped.model() if env is not None and hasattr(env.unwrapped, "model") else None
+    model = None if env is None else exact_model(env)
     assert config.holdout is not None
     if config.data is not None:
         log = Dataset.load(config.data.path)
@@ -91,6 +91,14 @@ def open_world(config: StudyConfig) -> World:
     logged = simulate(env, logger, config.logging.episodes, config.logging.seed)
     fresh = simulate(env, logger, config.holdout.episodes, config.holdout.seed)
     return World(env, logger, model, logged.dataset, logged.ends, logged.dataset, fresh.dataset)
+
+
+def exact_model(env: gym.Env[Any, Any]) -> TabularModel | None:
+    """Return the environment's exact model, or None where it has none or is too large for one."""
+    from groundschool.envs import HazardGrid
+
+    grid = env.unwrapped
+    return grid.model() if isinstance(grid, HazardGrid) and grid.has_model else None
 
 
 def make_environment(config: EnvironmentConfig) -> gym.Env[Any, Any]:
@@ -112,8 +120,9 @@ def make_environment(config: EnvironmentConfig) -> gym.Env[Any, Any]:
         raise InputError(
             f"environment {config.id} needs the package {error.name!r}: pip install {error.name}."
         ) from None
-    except (gym.error.Error, TypeError, ValueError) as error:
-        raise InputError(f"environment {config.id} cannot be made: {str(error).rstrip('.')}.") from None
+    except Exception as error:  # noqa: BLE001  (a foreign constructor may raise anything)
+        what = str(error).rstrip(".") or type(error).__name__
+        raise InputError(f"environment {config.id} cannot be made: {what}.") from None
 
 
 def make_logger(env: gym.Env[Any, Any], epsilon: float) -> Policy:
@@ -128,12 +137,15 @@ def make_logger(env: gym.Env[Any, Any], epsilon: float) -> Policy:
     return logger
 
 
-def check_device(config: StudyConfig) -> None:
-    """Raise `InputError` where training is to run on a device that is not there."""
-    if config.device != "auto":
-        from groundschool.training.device import resolve_device
+def check_candidates(world: World, config: StudyConfig) -> None:
+    """Raise `InputError` where a candidate cannot be trained on this log, or not on this device."""
+    from groundschool.training import check
 
-        resolve_device(config.device)
+    for candidate in config.candidates:
+        try:
+            check(world.train, candidate.algorithm, device=config.device, **candidate.options)
+        except InputError as error:
+            raise InputError(f"candidate {candidate.name}: {error}") from None
 
 
 def train_candidate(
@@ -165,7 +177,7 @@ def judge(policy: Policy, world: World, config: StudyConfig) -> Judgement:
         rollout=rolled,
         exact=None if world.model is None else world.model.evaluate(policy),
         mismatch=mismatch(
-            world.log, policy, sample=config.mismatch.sample, seed=config.mismatch.seed, behavior=world.logger
+            world.train, policy, sample=config.mismatch.sample, seed=config.mismatch.seed, behavior=world.logger
         ),
         sanity=q_sanity(policy, rolled) if head == "greedy" and rolled is not None else None,  # type: ignore[arg-type]
         calibration=calibration(policy, world.holdout) if head == "softmax" else None,
@@ -233,6 +245,12 @@ def _require_match(log: Dataset, env: gym.Env[Any, Any] | None, config: StudyCon
             f"environment {config.environment.id} has {actions} and {shape}: policies learned from this log cannot act "
             "there. Name the environment that the log is from, or leave [environment] out."
         )
+    inside = getattr(env.unwrapped, "layout", None)
+    if inside is not None and hasattr(inside, "states"):
+        try:
+            inside.states(log.observations)
+        except InputError as error:
+            raise InputError(f"{config.data.path} is not of environment {config.environment.id}: {error}") from None
 
 
 def _fraction(config: StudyConfig) -> float:

@@ -137,3 +137,9 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         bundle.write(tmp_path / "bundle", TENSORS, {"rate": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_refused_with_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        bundle.write(tmp_path / "file" / "bundle", {"x": np.zeros(1)}, {})

@@ -56,7 +56,7 @@ ROWS = [
     (("train", "{shelf}/nothing", "bc", "--out", "{out}"), "nothing"),
     (("train", "{shelf}/corrupt-log", "bc", "--out", "{out}"), "corrupt-log"),
     (("train", "{log}", "cqll", "--out", "{out}"), "Did you mean 'cql'?"),
-    (("train", "{log}", "bc", "--out", "{shelf}/bundle"), "exists already"),
+    (("train", "{log}", "bc", "--out", "{shelf}/bundle"), "already exists"),
     ((*TRAIN, "--set", "alpha=6"), "conservative_weight"),
     ((*TRAIN, "--set", "learning_rate=-1"), "learning_rate"),
     ((*TRAIN, "--set", "learning_rate=fast"), "learning_rate"),

@@ -45,19 +45,14 @@ def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force
     """
     from safetensors.numpy import save
 
-    target = Path(path)
-    if target.exists():
-        others = [] if not target.is_dir() else sorted({entry.name for entry in target.iterdir()} - {TENSORS, MANIFEST})
-        if not is_bundle(target) or others:
-            beside = f" and holds {others[0]!r}, which is no part of a bundle" if others else ""
-            raise InputError(f"{target} already exists{beside}; choose another path")
-        if not force:
-            raise InputError(f"{target} already exists; choose another path, or replace it with force")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = require_free(path, force=force)
     payload = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     facts = {**manifest, "format_version": FORMAT_VERSION, "tensors_sha256": hashlib.sha256(payload).hexdigest()}
     facts["manifest_sha256"] = _manifest_hash(facts)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    try:
+        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}); choose a writable place") from None
     try:
         (staging / TENSORS).write_bytes(payload)
         (staging / MANIFEST).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -69,8 +64,35 @@ def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force
             shutil.rmtree(replaced)
         else:
             os.replace(staging, target)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}); choose a writable place") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def require_free(path: str | Path, *, force: bool = False) -> Path:
+    """Return the path if a bundle may be written there, making its parent: to ask before long work, not after it.
+
+    Raises
+    ------
+    InputError
+        As ``write``.
+    """
+    target = Path(path)
+    if target.exists():
+        others = [] if not target.is_dir() else sorted({entry.name for entry in target.iterdir()} - {TENSORS, MANIFEST})
+        if not is_bundle(target) or others:
+            beside = f" and holds {others[0]!r}, which is no part of a bundle" if others else ""
+            raise InputError(f"{target} already exists{beside}; choose another path")
+        if not force:
+            raise InputError(f"{target} already exists; choose another path, or replace it with force")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}); choose a writable place") from None
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target} cannot be written (no permission in {target.parent}); choose a writable place")
     return target
 
 

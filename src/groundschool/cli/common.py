@@ -59,9 +59,3 @@ def stopped(directory: Path) -> typer.Exit:
 def emit(value: Any) -> None:
     """Print JSON on stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def free(path: Path, *, force: bool) -> None:
-    """Refuse an output that exists, before the work rather than after it."""
-    if path.exists() and not force:
-        raise InputError(f"{path} exists already. Replace it with --force, or choose another --out.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,10 +54,15 @@ def _environment(name: str) -> Any:
         from groundschool.stages import make_environment
 
         return make_environment(EnvironmentConfig(id=name))
+    if not module or module.startswith("."):
+        raise InputError(f"--env {name}: expected a Gymnasium id, or MODULE:FUNCTION with a whole module name.")
+    sys.path.insert(0, os.getcwd())  # where a user keeps the module; a console script does not look there
     try:
         make = getattr(importlib.import_module(module), function, None)
-    except ImportError as error:
+    except Exception as error:  # noqa: BLE001  (a foreign module may raise anything)
         raise InputError(f"--env {name}: module {module!r} cannot be imported ({error}).") from None
+    finally:
+        sys.path.remove(os.getcwd())
     if not callable(make):
         raise InputError(f"--env {name}: module {module!r} has no function {function!r}.")
     made = make()

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from groundschool.cli.common import Device, Force, Json, emit, free, reporting
+from groundschool.bundle import require_free
+from groundschool.cli.common import Device, Force, Json, emit, reporting
 from groundschool.errors import InputError
 
 SUMMARY = "One policy from a saved log."
@@ -35,7 +36,7 @@ def verb(
     options = _options(settings or [])
     if steps is not None:
         options["steps"] = steps
-    free(out, force=force)
+    require_free(out, force=force)  # before the work rather than after it
     from groundschool.algorithms.config import configure
 
     configure(algorithm, options)  # before the data is read
@@ -43,9 +44,12 @@ def verb(
 
     log = Dataset.load(data)
     from groundschool.training import train
+    from groundschool.training.checkpoint import remove
 
     policy = train(log, algorithm, seed=seed, device=device or "auto", progress=True, checkpoint=checkpoint, **options)
     policy.save(out, force=force)
+    if checkpoint is not None:
+        remove(checkpoint)
     record = policy.training
     assert record is not None
     if as_json:

@@ -151,6 +151,11 @@ class HazardGrid(gym.Env[NDArray[np.float32], np.int64]):
         """Return the hazard-avoiding policy with a share ``epsilon`` of uniform actions."""
         return HazardAvoidingLogger(self.layout, epsilon)
 
+    @property
+    def has_model(self) -> bool:
+        """Whether the grid is small enough for an exact model."""
+        return self.layout.size**2 <= _MAX_MODEL_STATES
+
     def model(self) -> TabularModel:
         """Return the exact model of this environment, made once.
 

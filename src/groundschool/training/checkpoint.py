@@ -37,13 +37,16 @@ def save(directory: Path, checkpoint: Checkpoint, owner: str) -> None:
     leaves = {f"{index:04d}": np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(checkpoint.state))}
     facts = json.dumps({"step": checkpoint.step, "curves": checkpoint.curves, "seconds": checkpoint.seconds})
     payload = serialise(leaves, metadata={"owner": owner, "sha256": _digest(leaves, facts), "facts": facts})
-    directory.mkdir(parents=True, exist_ok=True)
     staging = directory / f".{FILE}.{os.getpid()}"
-    with staging.open("wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(staging, directory / FILE)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with staging.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(staging, directory / FILE)
+    except OSError as error:
+        raise InputError(f"checkpoint {directory} cannot be written ({error.strerror}); choose another place") from None
 
 
 def load(directory: Path, like: Any, owner: str) -> Checkpoint | None:

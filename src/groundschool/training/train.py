@@ -138,6 +138,18 @@ def train_population(
     return training.policies(labels, time.perf_counter() - started)
 
 
+def check(log: Dataset, algorithm: str, *, seed: int = 0, device: str = "auto", **options: Any) -> None:
+    """Raise what ``train`` would raise before its first step, and train nothing.
+
+    Raises
+    ------
+    InputError
+        If an option, the device or the log cannot be used.
+    """
+    learner, members = _members(algorithm, (seed,), (options,), None)
+    prepare(log, learner, members[0].config, resolve_device(device))
+
+
 def snapshots(
     log: Dataset, algorithm: str, *, steps: int | None = None, seed: int = 0, device: str = "auto", **options: Any
 ) -> Iterator[tuple[int, NetworkPolicy]]:
