@@ -27,7 +27,7 @@ test-all: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m "not d3rlpy"
 
 test-d3rlpy: $(VENV_D3RLPY)/.installed
-	@$(VENV_D3RLPY)/bin/python -m pytest -m d3rlpy
+	@$(VENV_D3RLPY)/bin/python -m pytest -m d3rlpy tests/parity tests/policies tests/data
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
