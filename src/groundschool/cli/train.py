@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from groundschool.bundle import require_free
 from groundschool.cli.common import Device, Force, Json, emit, reporting
 from groundschool.errors import InputError
 
@@ -36,6 +35,8 @@ def verb(
     options = _options(settings or [])
     if steps is not None:
         options["steps"] = steps
+    from groundschool.bundle import require_free
+
     require_free(out, force=force)  # before the work rather than after it
     from groundschool.algorithms.config import configure
 
