@@ -168,7 +168,7 @@ def source(name: str, result: Result) -> str:
     busy = "" if load is None else f", load {load:.1f} at the start"
     return (
         f"- [`{name}.json`](benchmarks/results/{name}.json): {result['date'][:10]}, {where}{busy}; "
-        f"`{result['command']}`"
+        f"`{result['command']}`" + (f". {result['note']}" if "note" in result else "")
     )
 
 

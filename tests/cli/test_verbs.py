@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -99,14 +102,16 @@ def test_train_then_rollout(world, tmp_path):
     assert summary == json.loads(json.dumps(direct.summary()))
 
 
-def test_rollout_in_an_environment_of_ones_own(world, tmp_path, monkeypatch):
+def test_rollout_in_an_environment_of_ones_own(world, tmp_path):
     (tmp_path / "my_env.py").write_text(
         "import groundschool as gs\ndef make():\n    return gs.HazardGrid(size=5, n_hazards=1, horizon=20)\n",
         encoding="utf-8",
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    result = invoke("rollout", world / "run" / "policies" / "BC", "--env", "my_env:make", "--greedy", "--episodes", 4)
-    assert result.exit_code == 0, result.output
+    script = Path(sys.executable).with_name("groundschool")  # whose search path is not the current directory
+    bundle = world / "run" / "policies" / "BC"
+    command = [script, "rollout", bundle, "--env", "my_env:make", "--greedy", "--episodes", "4"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
     assert "P(hazard)" in result.stdout
 
 

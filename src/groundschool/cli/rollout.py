@@ -49,20 +49,19 @@ def _environment(name: str) -> Any:
     import gymnasium as gym
 
     module, colon, function = name.partition(":")
-    if not colon:
+    if not colon or not function.isidentifier():  # an id, perhaps with the module that registers it
         from groundschool.config import EnvironmentConfig
         from groundschool.stages import make_environment
 
         return make_environment(EnvironmentConfig(id=name))
     if not module or module.startswith("."):
         raise InputError(f"--env {name}: expected a Gymnasium id, or MODULE:FUNCTION with a whole module name.")
-    sys.path.insert(0, os.getcwd())  # where a user keeps the module; a console script does not look there
+    if (here := os.getcwd()) not in sys.path:  # where a user keeps the module; a console script does not look there
+        sys.path.insert(0, here)
     try:
         make = getattr(importlib.import_module(module), function, None)
     except Exception as error:  # noqa: BLE001  (a foreign module may raise anything)
         raise InputError(f"--env {name}: module {module!r} cannot be imported ({error}).") from None
-    finally:
-        sys.path.remove(os.getcwd())
     if not callable(make):
         raise InputError(f"--env {name}: module {module!r} has no function {function!r}.")
     made = make()

@@ -27,7 +27,6 @@ class DeviceData(NamedTuple):
     """
 
     n_transitions: Int[Array, ""]
-
     features: Float[Array, "rows inputs"]
     code: Int[Array, " rows"] | None
     action: Int[Array, " transitions"]
