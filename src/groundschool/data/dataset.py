@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -13,6 +13,7 @@ import numpy as np
 
 from groundschool.data import labels
 from groundschool.data import validation as check
+from groundschool.data.features import Feature, check_features
 from groundschool.data.validation import Array
 from groundschool.errors import InputError, suggest
 
@@ -74,6 +75,14 @@ class Dataset:
         Claims are about episodes of at most this many steps.
     return_range : (low, high) or None
         The declared possible range of an episode's undiscounted return.
+    features : tuple of Feature, or None
+        What each number of an observation is, and how its blanks are replaced.
+    action_labels : tuple of str, or None
+        What discrete actions are called.
+    times : (E,) int64, float64 or datetime64[us], or None
+        When each episode began; any number that rises with time.
+    notes : tuple of str
+        What was done on the way in that a reader of results must know. Not part of the fingerprint.
     starts : (E + 1,) int64
         Episode e holds the rows ``starts[e]:starts[e + 1]``.
     """
@@ -94,6 +103,10 @@ class Dataset:
     horizon: int
     return_range: tuple[float, float] | None
     starts: Array
+    features: tuple[Feature, ...] | None = None
+    action_labels: tuple[str, ...] | None = None
+    times: Array | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_arrays(
@@ -114,6 +127,10 @@ class Dataset:
         horizon: int | None = None,
         return_range: tuple[float, float] | None = None,
         episode_ids: object = None,
+        features: object = None,
+        action_labels: object = None,
+        times: object = None,
+        notes: Sequence[str] = (),
     ) -> Dataset:
         """Build a log from flat rows; an episode ends wherever either flag is set.
 
@@ -146,6 +163,14 @@ class Dataset:
             The possible range of an episode's undiscounted return.
         episode_ids : (E,) integers or text, unique, optional
             0, 1, ... when left out.
+        features : sequence of names or `Feature`s, optional
+            One for each number of an observation (one for state ids).
+        action_labels : sequence of text, optional
+            Names of the discrete actions, in order; they count them too.
+        times : (E,) numbers or datetime64, optional
+            When each episode began.
+        notes : sequence of str, optional
+            What was done to the rows before, for whoever reads results.
 
         Raises
         ------
@@ -161,7 +186,8 @@ class Dataset:
         starts = check.episode_starts(term, trunc)
         n_episodes, last = len(starts) - 1, starts[1:] - 1
         masks = None if action_masks is None else check.check_masks("action_masks", action_masks, n, "row")
-        count = check.check_action_count(acts, n_actions, masks)
+        names = None if action_labels is None else check.check_action_labels(action_labels, acts, n_actions)
+        count = check.check_action_count(acts, n_actions if names is None else len(names), masks)
         discrete = count is not None
         final_masks = None
         if final_action_masks is not None:
@@ -192,6 +218,10 @@ class Dataset:
             horizon=check.check_horizon(horizon, starts),
             return_range=check.check_return_range(return_range, np.add.reduceat(rews, starts[:-1])),
             starts=starts,
+            features=None if features is None else check_features(features, _width(obs)),
+            action_labels=names,
+            times=None if times is None else labels.check_times(times, n_episodes),
+            notes=tuple(notes),
         )
 
     def __repr__(self) -> str:
@@ -306,6 +336,10 @@ class Dataset:
             horizon=self.horizon,
             return_range=self.return_range,
             starts=_frozen(starts),
+            features=self.features,
+            action_labels=self.action_labels,
+            times=take(self.times, chosen),
+            notes=self.notes,
         )
 
     def split(self, *, fractions: tuple[float, float, float] = (0.6, 0.2, 0.2), seed: int = 0) -> Split:
@@ -346,6 +380,10 @@ def _frozen(array: Any) -> Array:
     array.flags.writeable = False
     frozen: Array = array
     return frozen
+
+
+def _width(observations: Array) -> int | None:
+    return None if observations.ndim == 1 else int(np.prod(observations.shape[1:]))
 
 
 def _positions(episodes: object, n_episodes: int) -> Array:

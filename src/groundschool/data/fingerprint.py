@@ -45,7 +45,8 @@ def layout(log: Dataset) -> list[list[Any]]:
 def episode_hashes(log: Dataset) -> Array:
     """Return the first 16 bytes of each episode's SHA-256, (E,) text of 32 hexadecimal digits.
 
-    Hashed are the layout of the columns, the rows' bytes, the final observation and mask, and [length, id, group].
+    Hashed are the layout of the columns, the rows' bytes, the final observation and mask, and [length, id, group] (and the
+    time, where there is one).
     """
     seed = hashlib.sha256(json.dumps(layout(log)).encode())
     row_bytes = [_bytes(column) for _, column in row_columns(log)]
@@ -53,6 +54,7 @@ def episode_hashes(log: Dataset) -> Array:
     final_bytes = [_bytes(column) for _, column in episode_columns(log)]
     ids = log.episode_ids.tolist()
     groups = [None] * log.n_episodes if log.groups is None else log.groups.tolist()
+    times = None if log.times is None else [str(time) for time in log.times.tolist()]
     starts = log.starts.tolist()
     digests = []
     episode = 0
@@ -67,7 +69,8 @@ def episode_hashes(log: Dataset) -> Array:
             digest.update(packed[(starts[e] - first) * width : (starts[e + 1] - first) * width])
             if tails is not None:
                 digest.update(tails[e - episode].data)
-            digest.update(json.dumps([starts[e + 1] - starts[e], ids[e], groups[e]]).encode())
+            once = [starts[e + 1] - starts[e], ids[e], groups[e]] + ([] if times is None else [times[e]])
+            digest.update(json.dumps(once).encode())
             digests.append(digest.hexdigest()[:32])
         episode = end
     return np.array(digests, dtype="<U32")
@@ -80,10 +83,21 @@ def fingerprint(log: Dataset) -> str:
         "n_actions": log.n_actions,
         "horizon": log.horizon,
         "return_range": None if log.return_range is None else list(log.return_range),
+        **declared_names(log),
     }
     digest = hashlib.sha256(json.dumps(declared, sort_keys=True).encode())
     digest.update("".join(log.episode_hashes.tolist()).encode())
     return digest.hexdigest()
+
+
+def declared_names(log: Dataset) -> dict[str, Any]:
+    """Return what a log says about its features and actions, JSON-ready; nothing where it says nothing."""
+    found: dict[str, Any] = {}
+    if log.features is not None:
+        found["features"] = [feature.to_json() for feature in log.features]
+    if log.action_labels is not None:
+        found["action_labels"] = list(log.action_labels)
+    return found
 
 
 def _bytes(column: Array) -> Array:

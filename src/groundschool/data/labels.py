@@ -50,6 +50,23 @@ def check_episode_ids(values: object, n_episodes: int) -> Array:
     return ids
 
 
+def check_times(values: object, n_episodes: int) -> Array:
+    """Return when each episode began (E,): int64, float64, or datetime64 in microseconds; blanks are refused."""
+    raw = np.asarray(values)
+    check_length("times", raw, n_episodes, "episode")
+    check_ndim("times", raw, 1)
+    if raw.dtype.kind == "M":
+        refuse_rows(np.isnat(raw), "times", "blank", "Every episode began some time.", unit="episode")
+        return own(raw.astype("datetime64[us]"), raw)
+    raw = as_array("times", values)
+    if raw.dtype.kind in "iu":
+        return own(to_int64("times", raw), raw)
+    if raw.dtype.kind != "f":
+        raise InputError(f"times: dtype {raw.dtype} is not supported. Expected numbers or datetime64.")
+    refuse_rows(~np.isfinite(raw), "times", "NaN or infinite", "Every episode began some time.", unit="episode")
+    return own(raw.astype(np.float64), raw)
+
+
 def narrow(labels: Array) -> Array:
     """Return labels read-only, text in the narrowest dtype that holds it, so that equal labels have equal dtypes."""
     if labels.dtype.kind == "U":

@@ -46,8 +46,7 @@ def transitions(log: Dataset) -> Transitions:
             # A terminal state may allow nothing; a learner's masked maximum over nothing is -inf, and 0 * -inf is NaN.
             finals = np.where(finals.any(axis=1, keepdims=True), finals, log.action_masks[last])
         next_masks = _shifted(log.action_masks, last, finals)
-    known = log.final_observations is not None and (log.action_masks is None or log.final_action_masks is not None)
-    lost = last[:0] if known else last[~log.terminated[last]]
+    lost = last[~log.terminated[last] & ~_known(log)]
     if len(lost) == 0:
         return Transitions(
             log.observations,
@@ -78,6 +77,14 @@ def transitions(log: Dataset) -> Transitions:
         rows,
         len(lost),
     )
+
+
+def _known(log: Dataset) -> Array:
+    """Return whether the log holds what followed each episode, (E,) bool; an observation of NaNs alone is none."""
+    if log.final_observations is None or (log.action_masks is not None and log.final_action_masks is None):
+        return np.zeros(log.n_episodes, np.bool_)
+    finals = log.final_observations.reshape(log.n_episodes, -1)
+    return ~np.isnan(finals).all(axis=1) if finals.dtype.kind == "f" else np.ones(log.n_episodes, np.bool_)
 
 
 def _shifted(column: Array, last: Array, finals: Array | None) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -141,6 +141,19 @@ def check_action_count(actions: Array, n_actions: object, masks: Array | None) -
         refused = ~np.take_along_axis(masks, actions[:, None], axis=1)[:, 0]
         refuse_rows(refused, "action_masks", "refusing the logged action", "What was done was allowed.")
     return count
+
+
+def check_action_labels(labels: object, actions: Array, n_actions: object) -> tuple[str, ...]:
+    """Return the names of discrete actions: distinct texts, as many as there are actions."""
+    if actions.ndim == 2:
+        raise InputError("action_labels: only discrete actions are named, these are floats. Omit it.")
+    valid = isinstance(labels, Sequence) and not isinstance(labels, str)
+    names = tuple(labels) if valid else ()  # type: ignore[arg-type]
+    if not names or any(not isinstance(name, str) or not name for name in names) or len(set(names)) != len(names):
+        raise InputError(f"action_labels: {labels!r} is not valid. Expected distinct texts, one per action.")
+    if n_actions is not None and n_actions != len(names):
+        raise InputError(f"action_labels: {len(names)} for n_actions={n_actions}. Expected one per action.")
+    return names
 
 
 def check_flags(name: str, values: object, n_rows: int) -> Array:
