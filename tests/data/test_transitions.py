@@ -61,7 +61,9 @@ def test_against_one_episode_at_a_time(log):
     for episode in log.episodes():
         for step in range(len(episode)):
             last = step == len(episode) - 1
-            unknown = episode.final_observation is None or (
+            final = episode.final_observation
+            blank = final is not None and final.dtype.kind == "f" and np.isnan(final).all()
+            unknown = (final is None or blank) or (
                 episode.action_masks is not None and episode.final_action_mask is None
             )
             if not last:

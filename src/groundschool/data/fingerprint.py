@@ -45,8 +45,8 @@ def layout(log: Dataset) -> list[list[Any]]:
 def episode_hashes(log: Dataset) -> Array:
     """Return the first 16 bytes of each episode's SHA-256, (E,) text of 32 hexadecimal digits.
 
-    Hashed are the layout of the columns, the rows' bytes, the final observation and mask, and [length, id, group] (and the
-    time, where there is one).
+    Hashed are the layout of the columns, the rows' bytes, the final observation and mask, and [length, id, group]
+    (and the time, where there is one).
     """
     seed = hashlib.sha256(json.dumps(layout(log)).encode())
     row_bytes = [_bytes(column) for _, column in row_columns(log)]

@@ -152,4 +152,5 @@ class RawLog:
         if self.episode_ids is None:
             return episode
         label: Any = self.episode_ids[episode]
-        return label.item() if isinstance(label, np.generic) else label
+        plain: int | str = label.item() if isinstance(label, np.generic) else label
+        return plain

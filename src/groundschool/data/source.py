@@ -20,7 +20,9 @@ Batch = Mapping[str, Array]
 class Batches(Protocol):
     """Called with the names wanted, returns the rows in order, in batches of any size; may be called again."""
 
-    def __call__(self, names: Sequence[str]) -> Iterator[Batch]: ...
+    def __call__(self, names: Sequence[str]) -> Iterator[Batch]:
+        """Return the rows of the columns `names`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,10 @@ def _known(log: Dataset) -> Array:
     if log.final_observations is None or (log.action_masks is not None and log.final_action_masks is None):
         return np.zeros(log.n_episodes, np.bool_)
     finals = log.final_observations.reshape(log.n_episodes, -1)
-    return ~np.isnan(finals).all(axis=1) if finals.dtype.kind == "f" else np.ones(log.n_episodes, np.bool_)
+    if finals.dtype.kind != "f":
+        return np.ones(log.n_episodes, np.bool_)
+    known: Array = np.logical_not(np.isnan(finals).all(axis=1))
+    return known
 
 
 def _shifted(column: Array, last: Array, finals: Array | None) -> Array:

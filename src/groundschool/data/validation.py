@@ -148,7 +148,7 @@ def check_action_labels(labels: object, actions: Array, n_actions: object) -> tu
     if actions.ndim == 2:
         raise InputError("action_labels: only discrete actions are named, these are floats. Omit it.")
     valid = isinstance(labels, Sequence) and not isinstance(labels, str)
-    names = tuple(labels) if valid else ()  # type: ignore[arg-type]
+    names: tuple[Any, ...] = tuple(labels) if valid else ()  # type: ignore[arg-type]
     if not names or any(not isinstance(name, str) or not name for name in names) or len(set(names)) != len(names):
         raise InputError(f"action_labels: {labels!r} is not valid. Expected distinct texts, one per action.")
     if n_actions is not None and n_actions != len(names):

@@ -1,0 +1,1 @@
+"""Readers, one format a file: each turns a path into a `Source`."""
