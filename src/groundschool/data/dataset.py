@@ -18,7 +18,7 @@ from groundschool.data.validation import Array
 from groundschool.errors import InputError, suggest
 
 if TYPE_CHECKING:
-    from groundschool.data.split import Split
+    from groundschool.data.split import By, Split
     from groundschool.data.transitions import Transitions
 
 
@@ -342,11 +342,18 @@ class Dataset:
             notes=self.notes,
         )
 
-    def split(self, *, fractions: tuple[float, float, float] = (0.6, 0.2, 0.2), seed: int = 0) -> Split:
-        """Split into train, selection and holdout, by episode or by group; see `groundschool.split`."""
+    def split(
+        self,
+        *,
+        fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+        seed: int = 0,
+        by: By = "auto",
+        stratify: str | None = None,
+    ) -> Split:
+        """Split into train, selection and holdout, by episode, group or time; see `groundschool.split`."""
         from groundschool.data.split import split
 
-        return split(self, fractions=fractions, seed=seed)
+        return split(self, fractions=fractions, seed=seed, by=by, stratify=stratify)
 
     def transitions(self) -> Transitions:
         """Return every transition a learner may use; see `groundschool.data.transitions.Transitions`."""
