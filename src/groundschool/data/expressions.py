@@ -37,7 +37,8 @@ ARGUMENTS = {"abs": (1, 1), "min": (2, math.inf), "max": (2, math.inf), "is_blan
 _WORDS = ("and", "or", "not")
 _VALUE = "a number, a column, a function or '('"
 _INSTEAD = {
-    "=": "==", "<>": "!=", "=<": "<=", "=>": ">=", "&": "and", "&&": "and", "|": "or", "||": "or", "!": "not", "~": "not",
+    "=": "==", "<>": "!=", "=<": "<=", "=>": ">=",
+    "&": "and", "&&": "and", "|": "or", "||": "or", "!": "not", "~": "not",
     "AND": "and", "And": "and", "OR": "or", "Or": "or", "NOT": "not", "Not": "not",
 }  # fmt: skip
 _TOKEN = re.compile(
@@ -54,7 +55,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read; equal to another of the same text.
+    """An expression that was read. Two of the same text and names are equal.
 
     Attributes
     ----------
@@ -66,7 +67,7 @@ class Expression:
     """
 
     text: str
-    names: tuple[str, ...] = field(compare=False)
+    names: tuple[str, ...]
     logical: bool = field(compare=False)
     _root: Node = field(compare=False, repr=False)
 
@@ -88,6 +89,11 @@ class Expression:
             )
         root = _Parser(text).whole()
         return cls(text, _names(root), isinstance(root, nodes.Operation) and root.logical, root)
+
+    @classmethod
+    def column(cls, name: str) -> Expression:
+        """Return the expression that is one column, whatever its name."""
+        return cls(name, (name,), False, nodes.Column(name))
 
     def __str__(self) -> str:
         return self.text
@@ -216,7 +222,7 @@ class _Parser:
     def _nested(self, read: Callable[[], Node]) -> Node:
         self.depth += 1
         if self.depth > MAX_NESTING:
-            self._fail(f"no more than {MAX_NESTING} levels of parentheses")
+            self._fail(f"no more than {MAX_NESTING} levels of nesting")
         node = read()
         self.depth -= 1
         return node
