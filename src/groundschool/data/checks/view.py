@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from groundschool.data.checks.scan import Ranges, ranges
+from groundschool.data.content import episode_hashes, row_hashes
 from groundschool.data.raw import RawLog
 from groundschool.data.validation import Array
 
@@ -30,7 +32,8 @@ class View:
     @cached_property
     def flat(self) -> Array:
         """Observations as (N, d) without copying; (N, 1) for state ids."""
-        return self.raw.observations.reshape(self.raw.n_rows, -1)
+        shape = self.raw.observations.shape
+        return self.raw.observations.reshape(shape[0], int(np.prod(shape[1:])))
 
     @cached_property
     def last(self) -> Array:
@@ -41,6 +44,21 @@ class View:
     def episode_index(self) -> Array:
         """Position of the episode of each row, (N,) int64."""
         return np.repeat(np.arange(self.raw.n_episodes, dtype=np.int64), self.raw.lengths)
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """Blanks, lowest and highest value of each column of `flat`."""
+        return ranges(self.flat)
+
+    @cached_property
+    def row_hashes(self) -> Array:
+        """What each row holds (observation, action, reward) as a number, (N,) uint64."""
+        return row_hashes(self.raw)
+
+    @cached_property
+    def episode_hashes(self) -> Array:
+        """What the rows of each episode hold, in their order, as a number, (E,) uint64."""
+        return episode_hashes(self.raw, self.row_hashes)
 
     @cached_property
     def sampled_episodes(self) -> Array:
