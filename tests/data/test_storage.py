@@ -100,10 +100,10 @@ def test_force_leaves_what_is_not_a_log(tmp_path):
 def test_a_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):
     example(3).save(tmp_path / "log")
 
-    def fail(columns, file):
+    def fail(file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage, "_write_table", fail)
+    monkeypatch.setattr(storage, "_sha256", fail)
     for name, force in (("log", True), ("new", False)):
         with pytest.raises(InputError, match="No space left on device"):
             example(4).save(tmp_path / name, force=force)
@@ -185,7 +185,7 @@ DAMAGE = {
     "schema not text": (put("schema.json", b"\xff\xfe"), "schema.json is not UTF-8"),
     "schema a list": (put("schema.json", b"[]"), "does not say format"),
     "other format": (edit(format="somebody.else"), "does not say format 'groundschool.dataset'"),
-    "newer version": (edit(version=2), "format version 2, expected 1. Upgrade"),
+    "newer version": (edit(version=3), "format version 3, expected 2. Upgrade"),
     "no version": (edit(version=None), "format version None"),
     "edited horizon": (edit(horizon=99), "schema.json was changed after it was written"),
     "extra key": (edit(note="hello"), "schema.json was changed after it was written"),
@@ -229,12 +229,13 @@ def test_one_flipped_bit_anywhere_is_refused(where, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "found"), [("nothing", "does not exist"), ("log.csv", "is a file"), ("folder", "has no schema.json")]
+    ("name", "found"),
+    [("nothing", "does not exist"), ("log.xyz", "no reader recognises it"), ("folder", "no reader recognises it")],
 )
 def test_read_says_what_it_reads(tmp_path, name, found):
-    (tmp_path / "log.csv").write_text("a,b\n")
+    (tmp_path / "log.xyz").write_text("a,b\n")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match=f"it {found}.*written by Dataset.save.*Dataset.from_arrays"):
+    with pytest.raises(InputError, match=f"{name}: {found}"):
         read(tmp_path / name)
 
 

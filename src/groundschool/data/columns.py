@@ -49,6 +49,9 @@ class Columns:
         The process ended at this row; we stopped looking after this row.
     last_row : "terminated" or "truncated", optional
         What the last row of an episode is where neither flag says so.
+    final_rows : bool
+        The last row of each episode holds only what was seen after the last action: its action and reward mean nothing,
+        and its end flags belong to the row before.
     costs : mapping from name to column or expression
         Finite and >= 0. True counts as 1.
     cost_at : "action" or "arrival", or mapping from cost name to either
@@ -71,6 +74,8 @@ class Columns:
         Without it: the labels, the width of the mask, or the largest action logged plus one.
     next_observations : as `observations`, optional
         What was seen after the action of the same row; the last of an episode is its final observation.
+    next_action_mask : as `action_mask`, optional
+        What was allowed after the action of the same row.
     group : column, optional
         The unit that must stay on one side of a split, such as a patient; constant within an episode.
     time : column, optional
@@ -100,6 +105,7 @@ class Columns:
     terminated: str | None = None
     truncated: str | None = None
     last_row: End | None = None
+    final_rows: bool = False
     costs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     cost_at: CostAt | Mapping[str, CostAt] | None = None
     blank: Blank | Mapping[str, Blank] | None = None
@@ -110,6 +116,7 @@ class Columns:
     action_kind: ActionKind | None = None
     n_actions: int | None = None
     next_observations: str | Sequence[str] | None = None
+    next_action_mask: str | Sequence[str] | None = None
     group: str | None = None
     time: str | None = None
     forward_fill: bool | Sequence[str] = False
@@ -122,7 +129,7 @@ class Columns:
     def __post_init__(self) -> None:
         for name in ("reward", "episode", "step", "terminated", "truncated", "propensity", "group", "time"):
             _check_text(name, getattr(self, name))
-        for name in ("observations", "action", "action_mask", "next_observations"):
+        for name in ("observations", "action", "action_mask", "next_observations", "next_action_mask"):
             value = getattr(self, name)
             if isinstance(value, str) or value is None:
                 _check_text(name, value)
@@ -157,8 +164,9 @@ class Columns:
             raise _bad("horizon", self.horizon, "an integer of at least 1")
         if self.return_range is not None:
             object.__setattr__(self, "return_range", _range(self.return_range))
-        if not isinstance(self.sort, bool):
-            raise _bad("sort", self.sort, "true or false")
+        for name in ("sort", "final_rows"):
+            if not isinstance(getattr(self, name), bool):
+                raise _bad(name, getattr(self, name), "true or false")
         if self.sort and (self.episode is None or self.step is None):
             raise InputError("columns: sort needs episode and step, which say the order.")
 

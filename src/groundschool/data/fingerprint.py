@@ -76,8 +76,11 @@ def episode_hashes(log: Dataset) -> Array:
     return np.array(digests, dtype="<U32")
 
 
-def fingerprint(log: Dataset) -> str:
-    """Return the SHA-256 (64 hexadecimal digits) of the log's layout, declarations and episode hashes in order."""
+def fingerprint(log: Dataset, hashes: list[str] | None = None) -> str:
+    """Return the SHA-256 (64 hexadecimal digits) of the log's layout, declarations and episode hashes in order.
+
+    With `hashes` those stand for the episodes: `log` is then only a part that says the layout and the declarations.
+    """
     declared = {
         "layout": layout(log),
         "n_actions": log.n_actions,
@@ -86,7 +89,7 @@ def fingerprint(log: Dataset) -> str:
         **declared_names(log),
     }
     digest = hashlib.sha256(json.dumps(declared, sort_keys=True).encode())
-    digest.update("".join(log.episode_hashes.tolist()).encode())
+    digest.update("".join(log.episode_hashes.tolist() if hashes is None else hashes).encode())
     return digest.hexdigest()
 
 

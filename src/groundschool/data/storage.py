@@ -6,11 +6,11 @@ Hashes detect corruption; they cannot detect tampering.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
-import os
-import shutil
-import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,110 +20,189 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from groundschool.data.dataset import Dataset
-from groundschool.data.fingerprint import episode_columns, layout, row_columns
+from groundschool.data.features import Feature
+from groundschool.data.fingerprint import declared_names, episode_columns, fingerprint, layout, row_columns
+from groundschool.data.labels import check_episode_ids
+from groundschool.data.placing import in_place
 from groundschool.data.validation import Array, positive_int
 from groundschool.errors import InputError
 
+NAME = "groundschool"
 FORMAT = "groundschool.dataset"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)  # version 1 had no features, action labels, times and notes
 SCHEMA = "schema.json"
-
-
-def read(path: str | PathLike[str]) -> Dataset:
-    """Read a log from `path`: a directory written by `Dataset.save`.
-
-    Raises
-    ------
-    InputError
-        If `path` is anything else, or damaged.
-    """
-    where = Path(path)
-    if (where / SCHEMA).is_file():
-        return load(where)
-    found = "is a file" if where.is_file() else f"has no {SCHEMA}" if where.is_dir() else "does not exist"
-    raise InputError(
-        f"cannot read {str(where)!r}: it {found}. The one format read today is a directory written by Dataset.save; "
-        "build a log from other sources with Dataset.from_arrays."
-    )
+_LABEL_DTYPES: dict[str, Any] = {"int64": np.int64, "float64": np.float64, "time": "datetime64[us]"}
+_ONCE = ("final_observations", "final_action_masks")
 
 
 def save(log: Dataset, path: str | PathLike[str], *, force: bool = False, rows_per_shard: int = 1_000_000) -> None:
     """Write `log` to the directory `path`, all of it or nothing; see `Dataset.save`."""
     positive_int("rows_per_shard", rows_per_shard)
-    target = Path(path).absolute()
-    _check_target(target, force)
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        draft.mkdir(parents=True)
-        _write(log, draft, rows_per_shard)
-        _replace(draft, target)
-    except OSError as error:
-        raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with in_place(Path(path), force=force, replaceable=is_ours, what="a saved log") as draft:
+        write([log], draft, rows_per_shard=rows_per_shard)
 
 
 def load(path: str | PathLike[str]) -> Dataset:
     """Read and verify the log in the directory `path`; see `Dataset.load`."""
     where = Path(path)
     schema = _read_schema(where)
-    try:
+    with _reporting_damage(where):
         log = _assemble(where, schema)
-        intact = log.fingerprint == schema["fingerprint"]
-    except OSError as error:
-        raise _damaged(where, f"{error.strerror or error}") from error
-    except InputError as error:
-        raise _damaged(where, str(error)) from error
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise _damaged(where, f"{type(error).__name__}: {error}") from error
-    if not intact:
-        raise _damaged(where, f"the contents do not have the fingerprint that {SCHEMA} states")
+        _check_fingerprint(log, log.episode_hashes.tolist(), schema)
     return log
 
 
-def _write(log: Dataset, folder: Path, rows_per_shard: int) -> None:
-    labels = {"episode_ids": log.episode_ids} | ({} if log.groups is None else {"groups": log.groups})
-    shards: list[dict[str, Any]] = []
-    first = 0
-    while first < log.n_episodes:
-        wanted = int(log.starts[first]) + rows_per_shard
-        end = min(int(np.searchsorted(log.starts, wanted, side="left")), log.n_episodes)
-        rows = slice(int(log.starts[first]), int(log.starts[end]))
-        lengths = log.lengths[first:end]
-        once = {name: pa.array(column[first:end]) for name, column in labels.items()}
-        each = {name: pa.array(np.repeat(column[first:end], lengths)) for name, column in labels.items()}
-        part = each | {name: _to_arrow(column[rows]) for name, column in row_columns(log)}
-        episodes = once | {"lengths": pa.array(lengths)}
-        episodes |= {name: _to_arrow(column[first:end]) for name, column in episode_columns(log)}
-        shards.append(
-            {
-                "episodes": end - first,
-                "rows": rows.stop - rows.start,
-                "part_sha256": _write_table(part, folder / f"part-{len(shards):05d}.parquet"),
-                "episodes_sha256": _write_table(episodes, folder / f"episodes-{len(shards):05d}.parquet"),
-            }
-        )
-        first = end
+def load_parts(path: str | PathLike[str]) -> Iterator[Dataset]:
+    """Yield the log in the directory `path` shard by shard, verifying every byte; the last step is its fingerprint."""
+    where = Path(path)
+    schema = _read_schema(where)
+    hashes: list[str] = []
+    part = None
+    with _reporting_damage(where):
+        _check_shards(where, schema)
+    for i in range(len(schema["shards"])):
+        with _reporting_damage(where):
+            columns, labels = _shard(where, schema, i)
+            part = _dataset(columns, labels, schema)
+            hashes += part.episode_hashes.tolist()
+        yield part
+    with _reporting_damage(where):
+        _check_fingerprint(part, hashes, schema)
+
+
+def write(
+    parts: Iterable[Dataset],
+    target: Path,
+    *,
+    rows_per_shard: int = 1_000_000,
+    notes: Callable[[], Sequence[str]] | None = None,
+) -> str:
+    """Write parts of a log, whole episodes in order, to the new directory `target`; return the log's fingerprint.
+
+    Only one part at a time is looked at. The number of actions and the horizon are the largest of all parts; `notes`,
+    asked after the last part, stand for theirs.
+
+    Raises
+    ------
+    InputError
+        If the parts differ in their columns, or share an episode id.
+    OSError
+    """
+    target.mkdir(parents=True)
+    shards = _Shards(target, rows_per_shard)
+    first: Dataset | None = None
+    n_actions, horizon = 0, 0
+    hashes: list[str] = []
+    ids: list[Array] = []
+    n_steps = 0
+    for part in parts:
+        first = part if first is None else first
+        if layout(part) != layout(first):
+            raise InputError("the log's columns change on the way. Expected the same columns and kinds in every part.")
+        shards.append(part)
+        n_actions, horizon = max(n_actions, part.n_actions or 0), max(horizon, part.horizon)
+        hashes += part.episode_hashes.tolist()
+        ids.append(part.episode_ids)
+        n_steps += part.n_steps
+    assert first is not None
+    check_episode_ids(np.concatenate(ids), len(hashes))
+    whole = dataclasses.replace(first, n_actions=n_actions or None, horizon=horizon)
     schema: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "fingerprint": log.fingerprint,
-        "n_episodes": log.n_episodes,
-        "n_steps": log.n_steps,
-        "n_actions": log.n_actions,
-        "horizon": log.horizon,
-        "return_range": None if log.return_range is None else list(log.return_range),
-        "columns": layout(log),
-        "costs": list(log.costs),
-        "labels": {name: "text" if column.dtype.kind == "U" else "int64" for name, column in labels.items()},
-        "shards": shards,
+        "fingerprint": fingerprint(whole, hashes),
+        "n_episodes": len(hashes),
+        "n_steps": n_steps,
+        "n_actions": whole.n_actions,
+        "horizon": horizon,
+        "return_range": None if first.return_range is None else list(first.return_range),
+        "columns": layout(first),
+        "costs": list(first.costs),
+        "labels": {name: _label_kind(column) for name, column in _labels(first).items()},
+        **declared_names(first),
+        "notes": list(first.notes if notes is None else notes()),
+        "shards": shards.close(),
     }
     schema["checksum"] = _checksum(schema)
-    (folder / SCHEMA).write_text(json.dumps(schema, indent=1) + "\n", encoding="utf-8")
+    (target / SCHEMA).write_text(json.dumps(schema, indent=1) + "\n", encoding="utf-8")
+    return str(schema["fingerprint"])
+
+
+class _Shards:
+    """Writes rows into shards, each closed at the first episode end at or after `rows_per_shard` rows."""
+
+    def __init__(self, folder: Path, rows_per_shard: int) -> None:
+        self.folder, self.rows_per_shard = folder, rows_per_shard
+        self.written: list[dict[str, Any]] = []
+        self.rows = self.episodes = 0
+        self.writers: dict[str, Any] = {}
+
+    def append(self, log: Dataset) -> None:
+        first = 0
+        while first < log.n_episodes:
+            wanted = int(log.starts[first]) + self.rows_per_shard - self.rows
+            end = min(int(np.searchsorted(log.starts, wanted, side="left")), log.n_episodes)
+            self._write(log, first, end)
+            if self.rows >= self.rows_per_shard:
+                self._finish()
+            first = end
+
+    def close(self) -> list[dict[str, Any]]:
+        if self.rows:
+            self._finish()
+        return self.written
+
+    def _write(self, log: Dataset, first: int, end: int) -> None:
+        rows = slice(int(log.starts[first]), int(log.starts[end]))
+        lengths, labels = log.lengths[first:end], _labels(log)
+        each = {
+            name: pa.array(np.repeat(column[first:end], lengths)) for name, column in labels.items() if name != "times"
+        }
+        part = each | {name: _to_arrow(column[rows]) for name, column in row_columns(log)}
+        episodes = {name: pa.array(column[first:end]) for name, column in labels.items()}
+        episodes |= {"lengths": pa.array(lengths)}
+        episodes |= {name: _to_arrow(column[first:end]) for name, column in episode_columns(log)}
+        for kind, columns in (("part", part), ("episodes", episodes)):
+            table = pa.table(columns)
+            if kind not in self.writers:
+                # Only labels are dictionary-encoded: plain pages keep every bit of floats, NaNs too.
+                self.writers[kind] = pq.ParquetWriter(
+                    self._file(kind), table.schema, compression="zstd", use_dictionary=["episode_ids", "groups"]
+                )
+            self.writers[kind].write_table(table)
+        self.rows += rows.stop - rows.start
+        self.episodes += end - first
+
+    def _finish(self) -> None:
+        for writer in self.writers.values():
+            writer.close()
+        hashes = {f"{kind}_sha256": _sha256(self._file(kind)) for kind in ("part", "episodes")}
+        self.written.append({"episodes": self.episodes, "rows": self.rows, **hashes})
+        self.writers, self.rows, self.episodes = {}, 0, 0
+
+    def _file(self, kind: str) -> Path:
+        return self.folder / f"{kind}-{len(self.written):05d}.parquet"
 
 
 def _assemble(where: Path, schema: dict[str, Any]) -> Dataset:
     """Read the shards into one array per column and check them as any other input is checked."""
+    _check_shards(where, schema)
+    sizes = {name: schema["n_episodes" if name in _ONCE else "n_steps"] for name, _, _ in schema["columns"]}
+    columns: dict[str, Any] = {n: np.empty((sizes[n], *shape), dtype) for n, dtype, shape in schema["columns"]}
+    labels: dict[str, list[Array]] = {name: [] for name in schema["labels"]}
+    at = dict.fromkeys(columns, 0)
+    for i in range(len(schema["shards"])):
+        part, of_part = _shard(where, schema, i)
+        for name, column in part.items():
+            columns[name][at[name] : at[name] + len(column)] = column
+            at[name] += len(column)
+        for name, values in of_part.items():
+            labels[name].append(values)
+    return _dataset(columns, {name: np.concatenate(values) for name, values in labels.items()}, schema)
+
+
+def _check_shards(where: Path, schema: dict[str, Any]) -> None:
     shards = schema["shards"]
     names = {f"{kind}-{i:05d}.parquet" for kind in ("part", "episodes") for i in range(len(shards))}
     extra = sorted({file.name for file in where.glob("*.parquet")} - names)
@@ -132,31 +211,46 @@ def _assemble(where: Path, schema: dict[str, Any]) -> Dataset:
     for total, of_shard in (("n_episodes", "episodes"), ("n_steps", "rows")):
         if schema[total] != sum(shard[of_shard] for shard in shards):
             raise InputError(f"{total} in {SCHEMA} is not the sum over its shards")
-    once = {"final_observations", "final_action_masks"}
-    sizes = {name: schema["n_episodes" if name in once else "n_steps"] for name, _, _ in schema["columns"]}
-    columns: dict[str, Any] = {n: np.empty((sizes[n], *shape), dtype) for n, dtype, shape in schema["columns"]}
-    labels: dict[str, list[Any]] = {name: [] for name in schema["labels"]}
-    row = episode = 0
-    for i, shard in enumerate(shards):
-        part = _read_table(where / f"part-{i:05d}.parquet", shard["part_sha256"])
-        episodes = _read_table(where / f"episodes-{i:05d}.parquet", shard["episodes_sha256"])
-        rows, across = slice(row, row + shard["rows"]), slice(episode, episode + shard["episodes"])
-        for name, column in columns.items():
-            target, table = (column[across], episodes) if name in once else (column[rows], part)
-            target[...] = _from_arrow(table[name]).reshape(target.shape)
-        for name, values in labels.items():
-            values.extend(episodes[name].to_pylist())
-        row, episode = rows.stop, across.stop
+
+
+def _shard(where: Path, schema: dict[str, Any], i: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the numeric columns and the labels of one shard."""
+    shard = schema["shards"][i]
+    part = _read_table(where / f"part-{i:05d}.parquet", shard["part_sha256"])
+    episodes = _read_table(where / f"episodes-{i:05d}.parquet", shard["episodes_sha256"])
+    columns = {}
+    for name, dtype, shape in schema["columns"]:
+        n, table = (shard["episodes"], episodes) if name in _ONCE else (shard["rows"], part)
+        columns[name] = _from_arrow(table[name]).astype(dtype, copy=False).reshape(n, *shape)
+    return columns, {name: _label_array(episodes[name], kind) for name, kind in schema["labels"].items()}
+
+
+def _dataset(columns: dict[str, Array], labels: dict[str, Array], schema: dict[str, Any]) -> Dataset:
     for column in columns.values():
         column.flags.writeable = False
-    names_of_costs = schema["costs"]
-    costs = {name: columns.pop(f"cost:{name}") for name in names_of_costs}
-    kinds = {"text": np.str_, "int64": np.int64}
-    arguments: dict[str, Any] = {
-        name: np.array(values, dtype=kinds[schema["labels"][name]]) for name, values in labels.items()
-    }
+    costs = {name: columns.pop(f"cost:{name}") for name in schema["costs"]}
+    arguments: dict[str, Any] = {**columns, **labels}
     arguments |= {name: schema[name] for name in ("n_actions", "horizon", "return_range")}
-    return Dataset.from_arrays(**columns, **arguments, costs=costs)
+    arguments["features"] = [Feature(**one) for one in schema["features"]] if "features" in schema else None
+    arguments |= {"action_labels": schema.get("action_labels"), "notes": schema.get("notes", ())}
+    return Dataset.from_arrays(**arguments, costs=costs)
+
+
+def _check_fingerprint(part: Dataset | None, hashes: list[str], schema: dict[str, Any]) -> None:
+    if part is None or fingerprint(part, hashes) != schema["fingerprint"]:
+        raise InputError(f"the contents do not have the fingerprint that {SCHEMA} states")
+
+
+@contextlib.contextmanager
+def _reporting_damage(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _damaged(where, f"{error.strerror or error}") from error
+    except InputError as error:
+        raise _damaged(where, str(error)) from error
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise _damaged(where, f"{type(error).__name__}: {error}") from error
 
 
 def _read_schema(where: Path) -> dict[str, Any]:
@@ -176,7 +270,7 @@ def _read_schema(where: Path) -> dict[str, Any]:
     if not isinstance(schema, dict) or schema.get("format") != FORMAT:
         raise InputError(f"{str(where)!r} is not a saved log: its {SCHEMA} does not say format {FORMAT!r}.")
     version = schema.get("version")
-    if version != VERSION:
+    if version not in READABLE:
         raise InputError(
             f"{str(where)!r} has format version {version!r}, expected {VERSION}. Upgrade groundschool to read it."
         )
@@ -185,46 +279,39 @@ def _read_schema(where: Path) -> dict[str, Any]:
     return schema
 
 
-def _check_target(target: Path, force: bool) -> None:
-    if not target.exists() and not target.is_symlink():
-        return
-    if not force:
-        raise InputError(f"{str(target)!r} exists. Choose another path, or replace it with force=True.")
-    ours = target.is_dir() and not target.is_symlink() and (not any(target.iterdir()) or _is_ours(target))
-    if not ours:
-        raise InputError(
-            f"{str(target)!r} is not a saved log and nothing else, so force does not replace it. Choose another path."
-        )
-
-
-def _is_ours(folder: Path) -> bool:
-    if any(file.name != SCHEMA and file.suffix != ".parquet" for file in folder.iterdir()):
+def is_ours(folder: Path) -> bool:
+    """Return whether `folder` is empty, or holds a saved log and nothing else."""
+    if not folder.is_dir():
+        return False
+    files = list(folder.iterdir())
+    if any(file.name != SCHEMA and file.suffix != ".parquet" for file in files):
         return False
     try:
-        return f'"{FORMAT}"' in (folder / SCHEMA).read_text(encoding="utf-8", errors="replace")
+        return not files or f'"{FORMAT}"' in (folder / SCHEMA).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
 
 
-def _replace(draft: Path, target: Path) -> None:
-    """Move `draft` to `target`; a log that is replaced comes back if that fails."""
-    if not target.exists():
-        os.replace(draft, target)
-        return
-    old = draft.with_suffix(".old")
-    os.replace(target, old)
-    try:
-        os.replace(draft, target)
-    except OSError:
-        os.replace(old, target)
-        raise
-    shutil.rmtree(old)
+def _labels(log: Dataset) -> dict[str, Array]:
+    """Return what is said once per episode and is no number to learn from."""
+    named = {"episode_ids": log.episode_ids, "groups": log.groups, "times": log.times}
+    return {name: column for name, column in named.items() if column is not None}
 
 
-def _write_table(columns: dict[str, Any], file: Path) -> str:
-    # Only labels are dictionary-encoded: plain pages keep every bit of floats, the sign of zero and NaNs included.
-    pq.write_table(pa.table(columns), file, compression="zstd", use_dictionary=["episode_ids", "groups"])
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _label_kind(column: Array) -> str:
+    return {"U": "text", "f": "float64", "M": "time"}.get(column.dtype.kind, "int64")
+
+
+def _label_array(column: Any, kind: str) -> Array:
+    if kind == "text":
+        return np.array(column.to_pylist(), dtype=np.str_)
+    labels: Array = _from_arrow(column).astype(_LABEL_DTYPES[kind])
+    return labels
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_table(file: Path, sha256: str) -> Any:
