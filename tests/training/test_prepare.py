@@ -244,6 +244,25 @@ def with_finals(finals, last_flag="terminated"):
     return Dataset.from_arrays([[0.5], [1.5]], [0, 1], [0.0, 1.0], *flags, final_observations=finals)
 
 
+def partly_blank_finals():
+    cut = np.array([1, 1], bool)
+    finals = [[np.nan, 1.0], [3.0, 4.0]]
+    return Dataset.from_arrays([[0.5, 1], [1.5, 2]], [0, 1], [0.0, 1.0], ~cut, cut, final_observations=finals)
+
+
+def test_a_final_observation_blank_throughout_is_unknown():
+    log = with_finals([[np.nan], [3.0]], "truncated")
+    result = prepared(log, encoding="raw")
+    assert int(result.data.n_transitions) == 1 == log.n_steps - log.transitions().dropped
+    np.testing.assert_array_equal(all_rows(result.data)["next_features"], [[3.0]])
+    assert "1 of 2 transitions left out: truncated episodes without a final observation." in result.notes
+    assert int(prepared(log, "bc").data.n_transitions) == 2
+
+
+def test_cloning_looks_at_no_final_observation():
+    assert int(prepared(partly_blank_finals(), "bc").data.n_transitions) == 2
+
+
 def test_an_unrecorded_terminal_observation_does_no_harm():
     rows = all_rows(prepared(with_finals([[np.nan], [3.0]])).data)
     assert np.isfinite(rows["next_features"]).all()
@@ -252,7 +271,7 @@ def test_an_unrecorded_terminal_observation_does_no_harm():
 @pytest.mark.parametrize(
     ("log", "algorithm", "message"),
     [
-        (lambda: with_finals([[np.nan], [3.0]], "truncated"), "cql", r"1 of 2 hold NaN .*first: episode 0"),
+        (partly_blank_finals, "cql", r"1 of 2 hold NaN .*first: episode 0"),
         (
             lambda: Dataset.from_arrays([[0.5], [np.nan]], [0, 1], [0, 0], [1, 1], [0, 0]),
             "bc",

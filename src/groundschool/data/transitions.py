@@ -46,7 +46,7 @@ def transitions(log: Dataset) -> Transitions:
             # A terminal state may allow nothing; a learner's masked maximum over nothing is -inf, and 0 * -inf is NaN.
             finals = np.where(finals.any(axis=1, keepdims=True), finals, log.action_masks[last])
         next_masks = _shifted(log.action_masks, last, finals)
-    lost = last[~log.terminated[last] & ~_known(log)]
+    lost = last[~log.terminated[last] & ~known_finals(log)]
     if len(lost) == 0:
         return Transitions(
             log.observations,
@@ -79,7 +79,7 @@ def transitions(log: Dataset) -> Transitions:
     )
 
 
-def _known(log: Dataset) -> Array:
+def known_finals(log: Dataset) -> Array:
     """Return whether the log holds what followed each episode, (E,) bool; an observation of NaNs alone is none."""
     if log.final_observations is None or (log.action_masks is not None and log.final_action_masks is None):
         return np.zeros(log.n_episodes, np.bool_)

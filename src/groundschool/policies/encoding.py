@@ -3,17 +3,22 @@
 The encoding decides more than the network does. A column of a few whole numbers (a position, a stage, a count) carries
 local exceptions that a network of raw coordinates smooths away; Fourier features (Tancik et al. 2020,
 arXiv:2006.10739) or one-hot columns keep them apart. Columns on a continuous scale are standardised.
+
+A blank (NaN) is replaced where the log's features say by what; the figure is fitted on the training part and ships.
+Anywhere else a blank is refused: nothing is acted on that nobody thought of.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from groundschool.data.features import Feature
 from groundschool.errors import InputError
 
 Encoding = Literal["auto", "standardize", "one-hot", "fourier", "raw"]
@@ -29,7 +34,8 @@ class Column:
     """One fitted column: ``kind`` and the numbers it needs.
 
     ``center`` and ``scale`` standardise; ``values`` are the sorted values seen (one-hot); ``frequencies`` is the
-    number of cosine and sine pairs (Fourier) over ``[low, high]``.
+    number of cosine and sine pairs (Fourier) over ``[low, high]``. ``impute`` replaces a blank (None: a blank is
+    refused); ``name`` is the feature's, where the log has names.
     """
 
     kind: str
@@ -39,6 +45,8 @@ class Column:
     high: float = 1.0
     frequencies: int = 0
     values: tuple[float, ...] = ()
+    impute: float | None = None
+    name: str = ""
 
     @property
     def width(self) -> int:
@@ -96,22 +104,38 @@ class Encoder:
         Raises
         ------
         InputError
-            If the shape or the kind of number is another than the encoder was fitted on, or a value is missing.
+            If the shape or the kind of number is another than the encoder was fitted on, a value is infinite, or one
+            is blank that nothing replaces.
         """
-        x = np.asarray(observations)
-        if x.shape[1:] != self.shape or x.ndim != 1 + len(self.shape):
-            expected = f"(N, {', '.join(map(str, self.shape))})" if self.shape else "(N,) integer ids"
-            raise InputError(f"observations: expected shape {expected}, got {x.shape} of {x.dtype}")
+        x = self.impute(observations)
         if not self.columns:
             return self._encode_ids(x)
         flat = x.reshape(len(x), len(self.columns)).astype(np.float64)
-        _refuse_missing(flat)
         out = np.empty((len(x), self.width), dtype=np.float32)
         start = 0
         for index, column in enumerate(self.columns):
             out[:, start : start + column.width] = column.encode(flat[:, index])
             start += column.width
         return out
+
+    def impute(self, observations: ArrayLike) -> NDArray[Any]:
+        """Return observations with their blanks replaced: float64 where there were any, else as they came.
+
+        Raises as calling the encoder does.
+        """
+        x = np.asarray(observations)
+        if x.shape[1:] != self.shape or x.ndim != 1 + len(self.shape):
+            expected = f"(N, {', '.join(map(str, self.shape))})" if self.shape else "(N,) integer ids"
+            raise InputError(f"observations: expected shape {expected}, got {x.shape} of {x.dtype}")
+        if not self.columns:
+            return x
+        flat = x.reshape(len(x), len(self.columns))
+        if np.isfinite(flat).all():
+            return x
+        refuse_infinite(flat)
+        refuse_blanks(flat, self.columns, "The policy knows no replacement: pass values, or train with impute=.")
+        replacements = [np.nan if column.impute is None else column.impute for column in self.columns]
+        return np.where(np.isnan(flat), replacements, flat.astype(np.float64)).reshape(x.shape)
 
     def _encode_ids(self, ids: NDArray[Any]) -> Float32Array:
         if not np.issubdtype(ids.dtype, np.integer):
@@ -127,7 +151,9 @@ class Encoder:
             return f"{self.n_ids} state ids, {kind}"
         kinds = [column.kind for column in self.columns]
         parts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
-        return f"{len(kinds)} columns ({', '.join(parts)}) as {self.width} inputs"
+        imputed = sum(column.impute is not None for column in self.columns)
+        blanks = f", blanks of {imputed} imputed" if imputed else ""
+        return f"{len(kinds)} columns ({', '.join(parts)}) as {self.width} inputs{blanks}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoder as JSON-ready values (floats survive exactly)."""
@@ -157,14 +183,19 @@ def id_codes(n_ids: int) -> Float32Array:
 
 
 def fit_encoder(
-    observations: ArrayLike, encoding: Encoding = "auto", *, frequencies: int | None = None, n_ids: int | None = None
+    observations: ArrayLike,
+    encoding: Encoding = "auto",
+    *,
+    frequencies: int | None = None,
+    n_ids: int | None = None,
+    features: Sequence[Feature] | None = None,
 ) -> Encoder:
     """Fit an encoder on the observations of the training part.
 
     Parameters
     ----------
     observations : array, shape (N, d...) of floats, or (N,) integer ids
-        Finite: missing values are dealt with before training.
+        NaN where blank, and only where `features` say what replaces it.
     encoding : str
         ``auto`` gives Fourier features to columns of 3 to 64 distinct whole numbers and standardises the rest;
         the other names force one treatment on every column. Ids are always one-hot (or codes).
@@ -173,30 +204,87 @@ def fit_encoder(
         which tells every value from its neighbors.
     n_ids : int, optional
         Declared number of ids; the largest seen plus one otherwise.
+    features : sequence of Feature, optional
+        One for each number of an observation. Means and medians to impute are those of the values that are there; so
+        are all the other figures of a column.
 
     Raises
     ------
     InputError
-        If an observation is not finite.
+        If an observation is infinite, or blank in a column without imputation; or a column is blank throughout that
+        is to take its own mean or median.
     """
     x = np.asarray(observations)
     if x.ndim == 1:
         return Encoder((), n_ids=max(int(x.max()) + 1, n_ids or 0))
     flat = x.reshape(len(x), -1)
-    _refuse_missing(flat)
-    columns = tuple(
-        _fit_column(flat[:, index].astype(np.float64), encoding, frequencies) for index in range(flat.shape[1])
-    )
-    return Encoder(x.shape[1:], columns)
+    width = flat.shape[1]
+    declared = [Feature(f"column {index}") for index in range(width)] if features is None else list(features)
+    if len(declared) != width:
+        raise InputError(f"features: {len(declared)} for observations of {width} numbers. Expected one for each.")
+    names = [""] * width if features is None else [feature.name for feature in declared]
+    if not np.isfinite(flat).all():
+        refuse_infinite(flat)
+        refuse_blanks(flat, [Column("raw", impute=_given(f), name=n) for f, n in zip(declared, names, strict=True)])
+    columns = []
+    for index, feature in enumerate(declared):
+        column = flat[:, index].astype(np.float64)
+        present, impute = column[~np.isnan(column)], None
+        if feature.impute is not None:
+            impute = _replacement(feature, present, len(column))
+        fitted = _fit_column(present if present.size else np.array([impute]), encoding, frequencies)
+        columns.append(dataclasses.replace(fitted, impute=impute, name=names[index]))
+    return Encoder(x.shape[1:], tuple(columns))
 
 
-def _refuse_missing(flat: NDArray[Any]) -> None:
-    bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+def _given(feature: Feature) -> float | None:
+    """Return a stand-in for a replacement that is not fitted yet."""
+    return None if feature.impute is None else 0.0
+
+
+def _replacement(feature: Feature, present: NDArray[np.float64], n: int) -> float:
+    if not isinstance(feature.impute, str):
+        return float(feature.impute or 0.0)
+    if not present.size:
+        raise InputError(
+            f"observations: {feature.name!r} is blank in all {n:,} rows of the training part, so there is no "
+            f"{feature.impute} to impute. Impute a number, or leave the column out."
+        )
+    return float(np.mean(present) if feature.impute == "mean" else np.median(present))
+
+
+def refuse_infinite(flat: NDArray[Any]) -> None:
+    """Raise InputError where any of (N, d) observations is infinite."""
+    bad = np.flatnonzero(np.isinf(flat).any(axis=1))
     if bad.size:
         raise InputError(
-            f"observations: {bad.size} of {len(flat)} rows hold NaN or infinite values (first at row {bad[0]}): "
-            "fill or exclude them"
+            f"observations: {bad.size:,} of {len(flat):,} rows hold infinite values (first at row {bad[0]}). "
+            "Correct or exclude them."
         )
+
+
+def refuse_blanks(flat: NDArray[Any], columns: Sequence[Column], advice: str | None = None) -> None:
+    """Raise InputError where (N, d) observations are blank in a column that says no replacement."""
+    blank = np.isnan(flat) & np.array([column.impute is None for column in columns])
+    counts = blank.sum(axis=0)
+    if not counts.any():
+        return
+    bad = np.flatnonzero(blank.any(axis=1))
+    worst = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
+    shown = [f"{columns[i].name!r}" if columns[i].name else f"column {i}" for i in worst[:5]]
+    listed = ", ".join(f"{name} ({counts[i]:,})" for i, name in zip(worst[:5], shown, strict=True))
+    more = f" and {len(worst) - 5} more columns" if len(worst) > 5 else ""
+    one = columns[worst[0]].name or "NAME"
+    raise InputError(
+        f"observations: {bad.size:,} of {len(flat):,} rows hold NaN in {listed}{more}, and nothing replaces it (first "
+        f"at row {bad[0]}). "
+        + (
+            advice
+            or f'Say in gs.Columns what does: impute={{{one!r}: "median"}} (or "mean", or a number), after '
+            f"forward_fill=[{one!r}] (the last value seen) and indicators=[{one!r}] (a mark) where those help; or "
+            "exclude these rows."
+        )
+    )
 
 
 def _fit_column(x: NDArray[np.float64], encoding: Encoding, frequencies: int | None) -> Column:
@@ -223,7 +311,8 @@ def _fit_column(x: NDArray[np.float64], encoding: Encoding, frequencies: int | N
 
 
 def few_whole_numbers(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return the sorted distinct values if they are at most 64 whole numbers, else None."""
+    """Return the sorted distinct values, blanks aside, if they are at most 64 whole numbers, else None."""
+    x = x[~np.isnan(x)]
     head = np.unique(x[:10_000])
     if len(head) > LOW_CARDINALITY or not np.array_equal(head, np.round(head)):
         return None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from groundschool.data.features import Feature
 from groundschool.errors import InputError
 from groundschool.policies.encoding import Encoder, Float32Array
+from groundschool.policies.intake import Intake
 from groundschool.policies.policy import DiscretePolicy, FloatArray, Policy, check_masks, one_hot
 from groundschool.policies.record import TrainingRecord
 from groundschool.policies.scores import softmax
@@ -39,6 +42,8 @@ class NetworkPolicy(DiscretePolicy):
     support : Support, optional
         Restricts a greedy head to actions the log supports.
     training : TrainingRecord, optional
+    intake : Intake, optional
+        What observations are made of, where the log named its features.
     """
 
     name: str
@@ -49,6 +54,41 @@ class NetworkPolicy(DiscretePolicy):
     value_scale: float = 1.0
     support: Support | None = None
     training: TrainingRecord | None = None
+    intake: Intake | None = None
+
+    @property
+    def features(self) -> tuple[Feature, ...] | None:
+        """What each number of an observation is, and how its blanks are replaced; None where the log did not say."""
+        return None if self.intake is None else self.intake.features
+
+    def observe(self, reading: Mapping[str, float | None], previous: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Turn one raw reading into the observation that the log would have held.
+
+        Parameters
+        ----------
+        reading : mapping from feature name to number
+            A name left out, None and NaN are blank. Indicators (``missing:NAME``) are computed, not given.
+        previous : array, shape (d...), optional
+            What this method returned for the step before in the same episode; None at its start. Blanks of features
+            with forward fill take their value from it.
+
+        Returns
+        -------
+        array, shape (d...)
+            In the dtype of the log's observations. Blanks that are left are NaN; ``probabilities`` and ``act`` impute
+            them, or refuse them where the log declared nothing.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown, a value is no finite number, or the log did not name its features.
+        """
+        if self.intake is None:
+            raise InputError(
+                f"policy {self.name!r} was trained on a log that does not name its features. Pass arrays to act, or "
+                "train on a log with features."
+            )
+        return self.intake.observe(reading, previous)
 
     def outputs(self, observations: ArrayLike) -> Float32Array:
         """Return the mean network outputs, shape (N, n_actions)."""
@@ -109,4 +149,5 @@ class NetworkPolicy(DiscretePolicy):
             "head": self.head,
             "value_scale": self.value_scale,
             "training": None if self.training is None else self.training.to_json(),
+            "intake": None if self.intake is None else self.intake.to_json(),
         }

@@ -9,6 +9,7 @@ from typing import Any
 from groundschool.bundle import format as bundle
 from groundschool.errors import InputError
 from groundschool.policies.encoding import Encoder
+from groundschool.policies.intake import Intake
 from groundschool.policies.network import NetworkPolicy
 from groundschool.policies.policy import DiscretePolicy, GreedyPolicy
 from groundschool.policies.record import TrainingRecord
@@ -57,6 +58,8 @@ def _network(tensors: bundle.Tensors, facts: Facts) -> NetworkPolicy:
         if "support.allowed" in tensors
         else None,
         training=None if facts["training"] is None else TrainingRecord.from_json(facts["training"]),
+        # Bundles of version 0.1.0 have none.
+        intake=None if facts.get("intake") is None else Intake.from_json(facts["intake"]),
     )
 
 

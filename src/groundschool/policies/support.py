@@ -84,4 +84,5 @@ def _keys(observations: NDArray[Any]) -> NDArray[Any]:
     if observations.ndim == 1:
         return observations
     flat = np.ascontiguousarray(observations.reshape(len(observations), -1).astype(np.float64) + 0.0)
+    flat[np.isnan(flat)] = np.nan  # a blank is a value of its own, and NaNs come in many bits
     return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()

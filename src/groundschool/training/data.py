@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from groundschool.algorithms.config import AlgorithmConfig, CQLConfig
 from groundschool.algorithms.types import Algorithm, Batch
 from groundschool.data import Dataset
+from groundschool.data.transitions import known_finals
 from groundschool.errors import InputError
 from groundschool.policies.encoding import Encoder, fit_encoder, id_codes
 from groundschool.policies.support import Support, fit_support, is_discrete
@@ -74,7 +75,8 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
     Raises
     ------
     InputError
-        If actions are not discrete, there is only one, or observations are not finite.
+        If actions are not discrete, there is only one, or an observation is infinite, or blank with no imputation
+        declared.
     """
     if not log.is_discrete or log.n_actions is None:
         raise InputError(
@@ -82,14 +84,19 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
         )
     if log.n_actions < 2:
         raise InputError(f"{algorithm.name}: the log has one action; say n_actions if there are more than were taken")
-    last = np.zeros(log.n_steps, dtype=np.bool_)
-    last[log.starts[1:] - 1] = True
+    last = log.starts[1:] - 1
     # The rule of Dataset.transitions: no target where what follows a truncation, or what it allows, is unknown.
-    known = log.final_observations is not None and (log.action_masks is None or log.final_action_masks is not None)
-    unusable = last & ~log.terminated if algorithm.bootstraps and not known else last & False
+    known = known_finals(log)
+    unusable = np.zeros(log.n_steps, dtype=np.bool_)
+    if algorithm.bootstraps:
+        unusable[last] = ~log.terminated[last] & ~known
     usable, left_out = np.flatnonzero(~unusable), np.flatnonzero(unusable)
     if not usable.size:
         raise InputError(f"no usable transition: every episode is one truncated step without {_missing(log)}")
+
+    encoder = fit_encoder(
+        log.observations, config.encoding, frequencies=config.frequencies, n_ids=_final_ids(log), features=log.features
+    )
 
     # Rows on the device: usable transitions, left-out ones (they still follow others), then final observations.
     row_of = np.empty(log.n_steps + 1, dtype=np.int32)
@@ -100,12 +107,9 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
     observations = log.observations[np.concatenate([usable, left_out])]
     if log.final_observations is not None:
         next_row[last] = log.n_steps + np.arange(log.n_episodes)
-        observations = np.concatenate([observations, _finals(log)])
-
-    encoder = fit_encoder(log.observations, config.encoding, frequencies=config.frequencies)
-    if log.final_observations is not None and not encoder.columns:
-        encoder = fit_encoder(log.observations, config.encoding, n_ids=int(log.final_observations.max()) + 1)
-    features, code = _encode(encoder, observations, config.batch_size)
+        bootstrapped = known & ~log.terminated[last] & algorithm.bootstraps
+        observations = np.concatenate([observations, _finals(log, encoder, bootstrapped)])
+    features, code = _encode(encoder, encoder.impute(observations), config.batch_size)
     scale = _reward_scale(log, config)
     support = _fit_support(log, config)
     mask, next_mask = _masks(log, support, observations, usable, next_row[usable])
@@ -121,7 +125,7 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
     }
     arrays = {name: _padded(array) for name, array in rows.items()}
     arrays["n_transitions"] = np.asarray(len(usable), np.int32)
-    notes = [f"Inputs: {encoder.describe()}."]
+    notes = [f"Inputs: {encoder.describe()}.", *_describe_blanks(log, encoder)]
     if left_out.size:
         notes.append(
             f"{left_out.size} of {log.n_steps} transitions left out: truncated episodes without {_missing(log)}."
@@ -133,21 +137,49 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
 
 
 def _missing(log: Dataset) -> str:
-    return "a final observation" if log.final_observations is None else "a final action mask"
+    masks_lost = log.action_masks is not None and log.final_action_masks is None
+    return "a final action mask" if masks_lost and log.final_observations is not None else "a final observation"
 
 
-def _finals(log: Dataset) -> NDArray[Any]:
-    """Return final observations; those of terminated episodes, often not recorded, where not finite the last ones."""
-    finals, ends = np.asarray(log.final_observations), log.starts[1:] - 1
-    bad = ~np.isfinite(finals.reshape(len(finals), -1)).all(axis=1)
-    lost = np.flatnonzero(bad & ~log.terminated[ends])
+def _final_ids(log: Dataset) -> int | None:
+    """Return one more than the largest final state id, None where there are none."""
+    if log.final_observations is None or log.observations.ndim > 1:
+        return None
+    return int(log.final_observations.max()) + 1
+
+
+def _describe_blanks(log: Dataset, encoder: Encoder) -> list[str]:
+    """Say which figures replace how many blanks."""
+    if log.features is None or not any(column.impute is not None for column in encoder.columns):
+        return []
+    blank = np.isnan(log.observations.reshape(log.n_steps, -1)).sum(axis=0)
+    parts = [
+        f"{column.name} {column.impute:.6g} in {count:,} rows"
+        for column, count in zip(encoder.columns, blank.tolist(), strict=True)
+        if column.impute is not None and count
+    ]
+    if not parts:
+        return ["Blanks would be imputed; the training part has none."]
+    more = f"; and {len(parts) - 10} more" if len(parts) > 10 else ""
+    return [f"Blanks imputed, of {log.n_steps:,} rows: {'; '.join(parts[:10])}{more}."]
+
+
+def _finals(log: Dataset, encoder: Encoder, bootstrapped: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return final observations; the last one logged stands in for one with blanks that nothing is bootstrapped on."""
+    finals = np.asarray(log.final_observations)
+    if not encoder.columns:
+        return finals
+    blank = np.isnan(finals.reshape(len(finals), -1))
+    lost = np.flatnonzero((blank & [column.impute is None for column in encoder.columns]).any(axis=1) & bootstrapped)
     if lost.size:
         raise InputError(
-            f"final_observations: {lost.size} of {len(finals)} hold NaN after a truncated episode (first: episode "
-            f"{log.episode_ids[lost[0]]}): fill them or exclude those episodes before training"
+            f"final_observations: {lost.size} of {len(finals)} hold NaN after a truncated episode and nothing replaces "
+            f"it (first: episode {log.episode_ids[lost[0]]}). Declare impute= for those columns in gs.Columns, or "
+            "exclude those episodes before training."
         )
-    # Nothing is bootstrapped there, but 0 * NaN is NaN.
-    return np.where(bad.reshape(-1, *[1] * (finals.ndim - 1)), log.observations[ends], finals)
+    # 0 * NaN is NaN.
+    stands_in = blank.any(axis=1) & ~bootstrapped
+    return np.where(stands_in.reshape(-1, *[1] * (finals.ndim - 1)), log.observations[log.starts[1:] - 1], finals)
 
 
 def _padded(array: NDArray[Any] | None) -> NDArray[Any] | None:

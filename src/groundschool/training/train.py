@@ -16,6 +16,7 @@ from groundschool.algorithms.registry import ALGORITHMS
 from groundschool.algorithms.types import Algorithm, Spec
 from groundschool.data import Dataset
 from groundschool.errors import InputError
+from groundschool.policies.intake import Intake
 from groundschool.policies.network import NetworkPolicy
 from groundschool.policies.record import TrainingRecord
 from groundschool.training import checkpoint as checkpoints
@@ -221,6 +222,7 @@ class _Training:
                 head=self.algorithm.head,
                 value_scale=self.prepared.reward_scale,
                 support=self.prepared.support,
+                intake=Intake.of(self.log),
                 training=TrainingRecord(
                     algorithm=self.algorithm.name,
                     config=member.config.model_dump(mode="json"),
