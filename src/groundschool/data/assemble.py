@@ -15,7 +15,7 @@ from groundschool.data.validation import Array
 from groundschool.errors import InputError
 
 
-def assemble(source: Source, columns: Columns | None = None) -> Iterator[RawLog]:
+def assemble(source: Source, columns: Columns | None = None, *, ask: bool = True) -> Iterator[RawLog]:
     """Yield the rows of `source` as raw logs of whole episodes, in order; only an unfinished episode is carried over.
 
     Parameters
@@ -23,6 +23,8 @@ def assemble(source: Source, columns: Columns | None = None) -> Iterator[RawLog]
     source : Source
     columns : Columns, optional
         Goes over what the format itself says.
+    ask : bool
+        Refuse a map that does not say how episodes end, rather than leave them without an end.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def assemble(source: Source, columns: Columns | None = None) -> Iterator[RawLog]
         first row.
     """
     asked = Columns() if columns is None else columns
-    mapper = Mapper(source, asked.over(source.columns))
+    mapper = Mapper(source, asked.over(source.columns), ask=ask)
     batches = source.batches(mapper.wanted)
     if mapper.columns.sort:
         yield mapper.map(*_sorted(batches, mapper))

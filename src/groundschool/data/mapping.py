@@ -34,6 +34,8 @@ class Mapper:
     ----------
     source : Source
     columns : Columns
+    ask : bool
+        Whether the map must say how episodes end.
 
     Raises
     ------
@@ -41,7 +43,7 @@ class Mapper:
         If the map names columns that are not there, or leaves open what nobody but a person can say.
     """
 
-    def __init__(self, source: Source, columns: Columns) -> None:
+    def __init__(self, source: Source, columns: Columns, *, ask: bool = True) -> None:
         self.source, self.columns = source, columns
         self.decoder = Decoder(source, columns)
         self.observations = self._required("observations")
@@ -52,7 +54,7 @@ class Mapper:
         self.others = [name for role in _PLAIN for name in listed(getattr(columns, role)) if self._column(role, name)]
         if columns.episode is None and not self.flags:
             self._fail(f"nothing tells episodes apart. Name the column that labels them: episode=...; and {_ASK_END}.")
-        if columns.episode is not None and not self.flags and columns.last_row is None:
+        if ask and columns.episode is not None and not self.flags and columns.last_row is None:
             self._fail(f"{_ASK_END}.")
         self.arrivals = {name for name in self.costs if self._timing(name) == "arrival"}
         meanings = [columns.blank_meaning(name) for name in (*self.costs, *_ENDS)]

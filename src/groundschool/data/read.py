@@ -43,13 +43,15 @@ def read(data: Any, format: str = "auto", columns: Columns | str | PathLike[str]
     return vouch(read_raw(data, format, columns))
 
 
-def read_raw(data: Any, format: str = "auto", columns: Columns | str | PathLike[str] | None = None) -> RawLog:
-    """Read the rows of a log with whatever faults they have; as `read` otherwise."""
+def read_raw(
+    data: Any, format: str = "auto", columns: Columns | str | PathLike[str] | None = None, *, ask: bool = True
+) -> RawLog:
+    """Read the rows of a log with whatever faults they have, as `read`; with `ask` off, ends may be left unsaid."""
     if is_saved(data, format):
         without_map(data, columns)
         return RawLog.of(storage.load(data))
     source = open_source(data, format)
-    return gather(assemble(source, as_columns(columns)), source.n_rows)
+    return gather(assemble(source, as_columns(columns), ask=ask), source.n_rows)
 
 
 def open_source(data: Any, format: str = "auto") -> Source:
