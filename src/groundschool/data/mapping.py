@@ -19,6 +19,7 @@ from groundschool.data.validation import Array
 from groundschool.errors import suggest
 
 _ENDS = ("terminated", "truncated")
+_DECLARED = ("n_actions", "horizon", "return_range", "action_labels")
 _PLAIN = ("episode", "step", "propensity", "group", "time", "action_mask", "next_observations", "next_action_mask")
 _ASK_END = (
     "how episodes end is not said, and it is never guessed: name a column or an expression as terminated= or "
@@ -113,8 +114,7 @@ class Mapper:
             episode_ids=(
                 None if columns.episode is None else decode.labels("episode", columns.episode, rows, starts, first_row)
             ),
-            features=features,
-            action_labels=None if columns.action_labels is None else tuple(columns.action_labels),
+            features=self.source.declared.get("features", features),
             first_row=first_row,
             kept=kept,
             names=self._names,
@@ -237,7 +237,7 @@ class Mapper:
 
     @cached_property
     def _declared(self) -> dict[str, Any]:
-        said = {name: getattr(self.columns, name) for name in ("n_actions", "horizon", "return_range")}
+        said = {name: getattr(self.columns, name) for name in _DECLARED}
         return {name: self.source.declared.get(name) if value is None else value for name, value in said.items()}
 
     @cached_property
