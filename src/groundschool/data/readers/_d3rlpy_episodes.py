@@ -1,0 +1,219 @@
+"""d3rlpy's v2.1 files: one dataset for each field and episode, ``rewards_17``, or ``observations_17_0`` of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundschool.data.columns import Columns
+from groundschool.data.readers import _hdf5, _ours
+from groundschool.data.readers._names import keeps_width
+from groundschool.data.readers._rows import (
+    Field,
+    joined,
+    kind_of,
+    lengths_agree,
+    row_bytes,
+    rows_at_once,
+    spread,
+    starts_of,
+    tidy,
+)
+from groundschool.data.source import Batch, Source
+from groundschool.data.validation import Array
+from groundschool.errors import InputError
+
+FIELDS = ("observations", "actions", "rewards", "terminated")
+MAX_PARTS = 64
+
+
+def source(file: Any, path: Path, format: str) -> Source:
+    """Return the rows of an open v2.1 file."""
+    count = _hdf5.scalar(file, "num_episodes", path)
+    if not isinstance(count, int | np.integer) or count < 1:
+        raise InputError(f"{path}: num_episodes is {count!r}. Expected at least one episode.")
+    names = [name.decode("utf-8") for name in _hdf5.dataset_at(file, "columns", path)[:].tolist()]
+    missing = [name for name in FIELDS if name not in names]
+    if missing:
+        raise InputError(f"{path}: has no {missing[0]!r}. Expected d3rlpy's fields: {', '.join(FIELDS)}.")
+    reader = _Episodes(path, int(count))
+    for name in names:
+        if name != "terminated":
+            reader.look(file, name)
+    kinds = {name: one.kind for name, one in reader.stored.items()}
+    kinds |= {"episode": "integer", "terminals": "flag", "timeouts": "flag"}
+    observations = [name for name in kinds if name == "observations" or name.startswith("observations/")]
+    columns = Columns(
+        observations=observations[0] if len(observations) == 1 else observations,
+        action="actions",
+        reward="rewards",
+        episode="episode",
+        terminated="terminals",
+        truncated="timeouts",
+    )
+    ours = _ours.read_hdf5(file, path)
+    if ours is not None:
+        reader.add_ours(file, ours)
+        kinds |= {name: one.kind for name, one in reader.extras.items()}
+        if reader.finals:
+            kinds["next_observations"] = kinds["observations"]
+        columns = ours.columns
+    return Source(
+        name=str(path),
+        format=format,
+        kinds=kinds,
+        batches=reader.batches,
+        n_rows=None if ours is None else int(reader.starts[-1]),
+        columns=columns,
+        notes=() if ours is None else ours.notes,
+        declared={} if ours is None else ours.declared,
+    )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A column as the first episode has it."""
+
+    kind: str
+    tail: tuple[int, ...] | None  # the shape of one row; None for one value an episode
+    row_bytes: int
+
+
+@dataclass
+class _Episodes:
+    """Reads the episodes of a file in order.
+
+    Attributes
+    ----------
+    path : Path
+    n_episodes : int
+    stored : mapping from column to how it is stored
+    extras : mapping from column to Field
+        Arrays over all rows that groundschool added.
+    starts : (E + 1,) int64
+        Offsets of those rows; empty in files of others.
+    final_rows : bool
+        Whether the last row of an episode that was cut off only holds its final observation.
+    finals : bool
+        Whether every episode's final observation is there.
+    """
+
+    path: Path
+    n_episodes: int
+    stored: dict[str, _Stored] = field(default_factory=dict)
+    extras: dict[str, Field] = field(default_factory=dict)
+    starts: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    final_rows: bool = False
+    finals: bool = False
+
+    def look(self, file: Any, name: str) -> None:
+        """Note how the column `name` is stored, by the first episode."""
+        several = [f"{name}/{j}" for j in range(MAX_PARTS) if f"{name}_0_{j}" in file]
+        parts = [name] if f"{name}_0" in file else several
+        for part in parts:
+            dataset = self._dataset(file, part, 0)
+            kind = self._kind(dataset, part)
+            if kind != "other":
+                tail = dataset.shape[1:] if dataset.shape else None
+                self.stored[part] = _Stored(kind, tail, row_bytes(dataset.dtype, dataset.shape))
+            elif name in FIELDS:
+                raise InputError(f"{self.path}: {part!r} holds {dataset.dtype} {dataset.shape}. Expected numbers.")
+        if not parts:
+            raise InputError(f"{self.path}: has no '{name}_0'. It is damaged or was not written to its end.")
+
+    def add_ours(self, file: Any, ours: _ours.Ours) -> None:
+        """Take over what groundschool added: arrays of rows, labels of episodes, final observations."""
+        self.starts = starts_of(ours.lengths)
+        if len(ours.lengths) != self.n_episodes:
+            raise InputError(f"{self.path}: {_ours.GROUP} knows {len(ours.lengths):,} of {self.n_episodes:,} episodes.")
+        self.final_rows = ours.final_rows
+        self.finals = _ours.FINALS in file
+        if self.finals:
+            finals = _hdf5.dataset_at(file, _ours.FINALS, self.path)
+            lengths_agree(self.path, {"num_episodes": self.n_episodes, _ours.FINALS: finals.shape[0]})
+        for name in _ours.row_arrays(file):
+            dataset = _hdf5.dataset_at(file, name, self.path)
+            lengths_agree(self.path, {"the episodes": int(self.starts[-1]), name: dataset.shape[0]})
+            self.extras[name] = _hdf5.field_of(dataset, self.path, name)
+        for label in ours.labels:
+            name = f"{_ours.EPISODES}/{label}"
+            self.extras[name] = Field(ours.kind(label), 8, spread(ours.episodes[name], self.starts))
+
+    def batches(self, names: Sequence[str]) -> Iterator[Batch]:
+        """Return the rows, as `Source.batches` does."""
+        return joined(self._pieces(names))
+
+    def _pieces(self, names: Sequence[str]) -> Iterator[Batch]:
+        sizes = {name: one.row_bytes for name, one in (self.stored | self.extras).items()}
+        step = rows_at_once(
+            sum(sizes.get(name, sizes["observations"] if name.startswith("next") else 8) for name in names)
+        )
+        with _hdf5.opened(self.path) as file:
+            for episode in range(self.n_episodes):
+                ended = bool(_hdf5.scalar(file, f"terminated_{episode}", self.path))
+                length = self._length(file, episode) - (self.final_rows and not ended)
+                for first in range(0, length, step):
+                    end = min(first + step, length)
+                    yield {name: self._column(file, name, episode, (first, end, length), ended) for name in names}
+
+    def _length(self, file: Any, episode: int) -> int:
+        lengths = {
+            where(name, episode): self._dataset(file, name, episode).shape[0]
+            for name, one in self.stored.items()
+            if one.tail is not None
+        }
+        return lengths_agree(self.path, lengths)
+
+    def _column(self, file: Any, name: str, episode: int, span: tuple[int, int, int], ended: bool) -> Array:
+        first, end, length = span
+        if name == "episode":
+            return np.full(end - first, episode, np.int64)
+        if name in ("terminals", "timeouts"):
+            flags = np.zeros(end - first, np.bool_)
+            flags[-1] = end == length and ended == (name == "terminals")
+            return flags
+        if name in self.extras:
+            offset = int(self.starts[episode])
+            return self.extras[name].read(file, offset + first, offset + end)
+        if name == "next_observations":
+            following = self._column(file, "observations", episode, (first + 1, min(end + 1, length), length), ended)
+            if end < length:
+                return following
+            final = file[_ours.FINALS][episode : episode + 1]
+            return np.concatenate([following, np.asarray(final).astype(following.dtype)])
+        one = self.stored[name]
+        dataset = self._dataset(file, name, episode)
+        if one.tail is None:
+            return tidy(where(name, episode), np.full(end - first, dataset[()]), one.kind, end - first)
+        return tidy(where(name, episode), dataset[first:end], one.kind, end - first)
+
+    def _dataset(self, file: Any, name: str, episode: int) -> Any:
+        place = where(name, episode)
+        dataset = _hdf5.dataset_at(file, place, self.path)
+        known = self.stored.get(name)
+        tail = dataset.shape[1:] if dataset.shape else None
+        if known is not None and tail != known.tail:
+            raise InputError(f"{self.path}: {place!r} has shape {dataset.shape}, unlike {where(name, 0)!r}.")
+        return dataset
+
+    def _kind(self, dataset: Any, name: str) -> str:
+        if not dataset.shape:
+            return kind_of(dataset.dtype, (1,))
+        wide = keeps_width(name, dataset.dtype.kind)
+        if name == "observations" and dataset.dtype.kind in "iu":
+            wide = False  # one column of integers: state ids
+        elif wide and name == "actions" and dataset.shape[1:] == (1,):
+            # Where d3rlpy would call floats discrete, a person has to say it: one number a row is asked about.
+            values = dataset[:]
+            wide = not bool((values == np.floor(values)).all())
+        return kind_of(dataset.dtype, dataset.shape, keep_width=wide)
+
+
+def where(name: str, episode: int) -> str:
+    """Return the dataset that holds the column `name` of an episode."""
+    stem, _, part = name.partition("/")
+    return f"{stem}_{episode}_{part}" if part else f"{stem}_{episode}"
