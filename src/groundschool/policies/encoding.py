@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from groundschool.data.features import Feature
 from groundschool.errors import InputError
+from groundschool.policies.imputation import refuse_blanks, refuse_infinite, replacement
 
 Encoding = Literal["auto", "standardize", "one-hot", "fourier", "raw"]
 Float32Array = NDArray[np.float32]
@@ -133,8 +134,9 @@ class Encoder:
         if np.isfinite(flat).all():
             return x
         refuse_infinite(flat)
-        refuse_blanks(flat, self.columns, "The policy knows no replacement: pass values, or train with impute=.")
         replacements = [np.nan if column.impute is None else column.impute for column in self.columns]
+        names, advice = [column.name for column in self.columns], "Pass a value there, or train a policy with impute=."
+        refuse_blanks(flat, names, np.isfinite(replacements).tolist(), advice)
         return np.where(np.isnan(flat), replacements, flat.astype(np.float64)).reshape(x.shape)
 
     def _encode_ids(self, ids: NDArray[Any]) -> Float32Array:
@@ -218,73 +220,23 @@ def fit_encoder(
     if x.ndim == 1:
         return Encoder((), n_ids=max(int(x.max()) + 1, n_ids or 0))
     flat = x.reshape(len(x), -1)
-    width = flat.shape[1]
-    declared = [Feature(f"column {index}") for index in range(width)] if features is None else list(features)
-    if len(declared) != width:
-        raise InputError(f"features: {len(declared)} for observations of {width} numbers. Expected one for each.")
-    names = [""] * width if features is None else [feature.name for feature in declared]
+    declared = [Feature(f"column {index}") for index in range(flat.shape[1])] if features is None else list(features)
+    if len(declared) != flat.shape[1]:
+        raise InputError(
+            f"features: {len(declared)} for observations of {flat.shape[1]} numbers. Expected one for each."
+        )
+    names = [""] * len(declared) if features is None else [feature.name for feature in declared]
     if not np.isfinite(flat).all():
         refuse_infinite(flat)
-        refuse_blanks(flat, [Column("raw", impute=_given(f), name=n) for f, n in zip(declared, names, strict=True)])
+        refuse_blanks(flat, names, [feature.impute is not None for feature in declared])
     columns = []
     for index, feature in enumerate(declared):
-        column = flat[:, index].astype(np.float64)
-        present, impute = column[~np.isnan(column)], None
-        if feature.impute is not None:
-            impute = _replacement(feature, present, len(column))
+        values = flat[:, index].astype(np.float64)
+        present = values[~np.isnan(values)]
+        impute = replacement(feature, present)
         fitted = _fit_column(present if present.size else np.array([impute]), encoding, frequencies)
         columns.append(dataclasses.replace(fitted, impute=impute, name=names[index]))
     return Encoder(x.shape[1:], tuple(columns))
-
-
-def _given(feature: Feature) -> float | None:
-    """Return a stand-in for a replacement that is not fitted yet."""
-    return None if feature.impute is None else 0.0
-
-
-def _replacement(feature: Feature, present: NDArray[np.float64], n: int) -> float:
-    if not isinstance(feature.impute, str):
-        return float(feature.impute or 0.0)
-    if not present.size:
-        raise InputError(
-            f"observations: {feature.name!r} is blank in all {n:,} rows of the training part, so there is no "
-            f"{feature.impute} to impute. Impute a number, or leave the column out."
-        )
-    return float(np.mean(present) if feature.impute == "mean" else np.median(present))
-
-
-def refuse_infinite(flat: NDArray[Any]) -> None:
-    """Raise InputError where any of (N, d) observations is infinite."""
-    bad = np.flatnonzero(np.isinf(flat).any(axis=1))
-    if bad.size:
-        raise InputError(
-            f"observations: {bad.size:,} of {len(flat):,} rows hold infinite values (first at row {bad[0]}). "
-            "Correct or exclude them."
-        )
-
-
-def refuse_blanks(flat: NDArray[Any], columns: Sequence[Column], advice: str | None = None) -> None:
-    """Raise InputError where (N, d) observations are blank in a column that says no replacement."""
-    blank = np.isnan(flat) & np.array([column.impute is None for column in columns])
-    counts = blank.sum(axis=0)
-    if not counts.any():
-        return
-    bad = np.flatnonzero(blank.any(axis=1))
-    worst = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
-    shown = [f"{columns[i].name!r}" if columns[i].name else f"column {i}" for i in worst[:5]]
-    listed = ", ".join(f"{name} ({counts[i]:,})" for i, name in zip(worst[:5], shown, strict=True))
-    more = f" and {len(worst) - 5} more columns" if len(worst) > 5 else ""
-    one = columns[worst[0]].name or "NAME"
-    raise InputError(
-        f"observations: {bad.size:,} of {len(flat):,} rows hold NaN in {listed}{more}, and nothing replaces it (first "
-        f"at row {bad[0]}). "
-        + (
-            advice
-            or f'Say in gs.Columns what does: impute={{{one!r}: "median"}} (or "mean", or a number), after '
-            f"forward_fill=[{one!r}] (the last value seen) and indicators=[{one!r}] (a mark) where those help; or "
-            "exclude these rows."
-        )
-    )
 
 
 def _fit_column(x: NDArray[np.float64], encoding: Encoding, frequencies: int | None) -> Column:

@@ -84,10 +84,9 @@ class Intake:
             return self._ids(flat)
         with np.errstate(over="ignore"):
             result = flat.astype(dtype)
-        if np.isinf(result).any():
-            raise InputError(
-                f"reading: {measured[0]!r} or another does not fit in {self.dtype}. Expected finite numbers."
-            )
+        for index in np.flatnonzero(np.isinf(result)):
+            name = self.features[index].name
+            raise InputError(f"reading: {name!r} is {values[name]:g}, too large for the {self.dtype} of the log.")
         carried = np.array([feature.forward_fill for feature in self.features]) & np.isnan(result)
         if previous is not None:
             before = np.asarray(previous)
