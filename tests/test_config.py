@@ -37,6 +37,8 @@ def edited(path, value, base=TUTORIAL):
         del place[path[-1]]
     else:
         place[path[-1]] = value
+    if path[0] == "data":
+        raw["data"].setdefault("path", "log")
     return raw
 
 
@@ -83,6 +85,14 @@ OUT_OF_RANGE = [
     (("report", "title"), 3, "report.title is 3, expected a text"),
     (("report", "maps"), ["BC", "DQN"], "report.maps names 'DQN', expected candidates: BC, BC-greedy, CQL."),
     (("data", "path"), 3, "data.path is 3, expected a text"),
+    (("data", "format"), 3, "data.format is 3, expected a text"),
+    (("data", "columns"), 3, "data.columns is 3, expected a table of keys and values, or the path of a column map"),
+    (("data", "columns"), "none.toml", "data.columns: none.toml: cannot be read"),
+    (("data", "columns"), {"reward": 3}, "data.columns: reward: 3 is not valid. Expected the name of a column."),
+    (("data", "columns"), {"blank": {"hypo": "no event"}}, "data.columns: blank: 'hypo' is not one of terminated"),
+    (("data", "columns"), {"last_row": "?"}, "data.columns: last_row is still '?'. Only a person can say it"),
+    (("holdout", "by"), "tme", "holdout.by is 'tme', expected one of 'auto', 'episode', 'group' or 'time'"),
+    (("holdout", "stratify"), 3, "holdout.stratify is 3, expected a text"),
 ]
 
 # The options of the algorithms, by the same rule.
@@ -100,11 +110,16 @@ UNKNOWN = [
     (("environment", "slop"), 0.1, "environment.slop is not a known key. Did you mean 'slip'?"),
     (("environment", "render_mode"), "ansi", "environment.render_mode is not a known key."),
     (("logging", "epsilonn"), 0.1, "logging.epsilonn is not a known key. Did you mean 'epsilon'?"),
-    (("holdout", "share"), 0.1, "holdout.share is not a known key. Known keys: episodes, fraction, seed."),
+    (
+        ("holdout", "share"),
+        0.1,
+        "holdout.share is not a known key. Known keys: episodes, fraction, by, stratify, seed.",
+    ),
     ((*CQL, "hiden"), [8], "candidates[1].hiden is not a known key. Did you mean 'hidden'?"),
     ((*CQL, "alpha"), 6, "candidates[1].alpha is not a known key: it is called 'conservative_weight' here."),
     ((*BC, "conservative_weight"), 6, "candidates[0].conservative_weight is not a known key."),
     (("rollouts", "episode"), 3, "rollouts.episode is not a known key. Did you mean 'episodes'?"),
+    (("data", "columns"), {"rewad": "r"}, "data.columns: 'rewad' is not part of a column map. Did you mean 'reward'?"),
     (("mismatch", "n"), 3, "mismatch.n is not a known key."),
     (("report", "titel"), "x", "report.titel is not a known key. Did you mean 'title'?"),
 ]
@@ -115,6 +130,8 @@ INCONSISTENT = [
     (("data",), {"path": "log"}, "[data] and [logging] exclude each other"),
     (("environment", "hazards"), [[3, 3]], "environment.n_hazards does not apply where hazards are given"),
     (("holdout", "fraction"), 0.2, "use holdout.episodes"),
+    (("holdout", "by"), "time", "holdout.by does not apply to a log written by the environment"),
+    (("holdout", "stratify"), "hazard", "holdout.stratify does not apply to a log written by the environment"),
     (("holdout", "seed"), 42, "the seed of the log"),
     ((*CQL, "name"), "bc", "would both be saved as 'bc'"),
     ((*CQL, "name"), "BC-greedy", "would both be saved as 'BC-greedy'"),
@@ -201,6 +218,9 @@ def test_defaults_that_follow_from_other_sections():
     assert given.logging is None
     assert given.holdout.fraction == 0.2
     assert given.holdout.episodes is None
+    assert given.holdout.by == "auto"
+    assert given.data.format == "auto"
+    assert given.data.columns is None
     written = parse_config({"name": "x", "environment": {}, "candidates": TUTORIAL["candidates"]})
     assert written.logging.episodes == 500
     assert written.holdout.episodes == 200
@@ -269,6 +289,43 @@ def test_a_data_path_counts_from_the_file(tmp_path):
         'name = "x"\n[data]\npath = "log"\n[[candidates]]\nname = "BC"\nalgorithm = "bc"\n', encoding="utf-8"
     )
     assert Path(load_config(path).data.path) == tmp_path / "log"
+
+
+STUDY_OF_A_TABLE = """
+name = "x"
+[data]
+path = "ward.csv"
+{columns}
+[[candidates]]
+name = "BC"
+algorithm = "bc"
+"""
+MAP = (
+    'observations = ["hr", "map"]\naction = "dose"\nreward = "r"\nlast_row = "truncated"\n[costs]\nhypo = "map < 60"\n'
+)
+
+
+def test_a_column_map_is_a_path_that_counts_from_the_file_or_stands_inline(tmp_path):
+    (tmp_path / "ward.columns.toml").write_text(MAP, encoding="utf-8")
+    named, inline = tmp_path / "named.toml", tmp_path / "inline.toml"
+    named.write_text(STUDY_OF_A_TABLE.format(columns='columns = "ward.columns.toml"'), encoding="utf-8")
+    nested = MAP.replace("[costs]", "[data.columns.costs]")
+    inline.write_text(STUDY_OF_A_TABLE.format(columns=f"[data.columns]\n{nested}"), encoding="utf-8")
+    config = load_config(named)
+    assert config == load_config(inline)
+    assert config.data.columns == tomllib.loads(MAP)
+    resolved = json.loads(json.dumps(config.resolved()))
+    assert resolved["data"]["columns"] == tomllib.loads(MAP)
+    assert parse_config(resolved) == config
+
+
+def test_a_column_map_that_is_wrong_is_named(tmp_path):
+    study, columns = tmp_path / "study.toml", tmp_path / "ward.columns.toml"
+    study.write_text(STUDY_OF_A_TABLE.format(columns='columns = "ward.columns.toml"'), encoding="utf-8")
+    columns.write_text('reward = "?"\n', encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_config(study)
+    assert str(caught.value).startswith(f"{study}: data.columns: {columns}: reward is still '?'.")
 
 
 def test_overrides_replace_top_level_keys(tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from groundschool.errors import InputError, suggest
 from groundschool.explain import elsewhere, explain, nested, unknown
@@ -95,9 +95,31 @@ class EnvironmentConfig(WithOptions):
 
 
 class DataConfig(Section):
-    """A saved log: the directory that ``Dataset.save`` wrote."""
+    """A log in any format; of a table, ``columns`` says which column means what: a map, or the path of one in TOML.
+
+    A resolved config holds the map itself.
+    """
 
     path: str
+    format: str = "auto"
+    columns: dict[str, Any] | None = None
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _map(cls, raw: Any) -> Any:
+        """Check the map, and read it where its path is given."""
+        from groundschool.data.columns import Columns
+
+        if raw is None:
+            return None
+        if not isinstance(raw, str | Mapping):
+            raise elsewhere(
+                "", f"is {raw!r}, expected a table of keys and values, or the path of a column map in TOML."
+            )
+        try:
+            return (Columns.load(raw) if isinstance(raw, str) else Columns.from_mapping(raw, "")).to_json()
+        except InputError as error:
+            raise elsewhere("", f": {str(error).removeprefix(': ')}") from None
 
 
 class LoggingConfig(Section):
@@ -112,11 +134,14 @@ class HoldoutConfig(Section):
     """Episodes nobody trains on, for the calibration of behavior models.
 
     ``episodes`` freshly logged ones with their own seed where an environment writes the log; a ``fraction`` of the
-    episodes (of the groups, where there are groups) where the log is given.
+    episodes (of the groups, where there are groups) where the log is given. ``by`` and ``stratify`` say how it is
+    split, as in `groundschool.split`.
     """
 
     episodes: Count | None = None
     fraction: Share | None = None
+    by: Literal["auto", "episode", "group", "time"] | None = None
+    stratify: str | None = None
     seed: Seed = 1_042
 
 
@@ -176,7 +201,7 @@ class ReportConfig(Section):
 class StudyConfig(Section):
     """A whole study: where the log comes from, what is trained on it, how it is judged.
 
-    Either ``environment`` (its logger writes the log, and policies are rolled out in it) or ``data`` (a saved log), or
+    Either ``environment`` (its logger writes the log, and policies are rolled out in it) or ``data`` (a given log), or
     both: the log from ``data``, the rollouts in ``environment``.
     """
 
@@ -207,7 +232,7 @@ class StudyConfig(Section):
                 raw.setdefault("logging", {})
         holdout = raw.setdefault("holdout", {})
         if isinstance(holdout, dict):
-            default = {"fraction": 0.2} if "data" in raw else {"episodes": 200}
+            default = {"fraction": 0.2, "by": "auto"} if "data" in raw else {"episodes": 200}
             raw["holdout"] = {**default, **holdout}
         return raw
 
@@ -224,10 +249,11 @@ class StudyConfig(Section):
         if self.environment is None and self.logging is not None:
             raise ValueError("[logging] needs an [environment] to log in")
         assert self.holdout is not None
-        wrong, right = ("episodes", "fraction") if self.data else ("fraction", "episodes")
-        if getattr(self.holdout, wrong) is not None:
-            source = "a given log ([data])" if self.data else "a log written by the environment"
-            raise ValueError(f"holdout.{wrong} does not apply to {source}: use holdout.{right}")
+        wrong, right = (("episodes",), "fraction") if self.data else (("fraction", "by", "stratify"), "episodes")
+        for key in wrong:
+            if getattr(self.holdout, key) is not None:
+                source = "a given log ([data])" if self.data else "a log written by the environment"
+                raise ValueError(f"holdout.{key} does not apply to {source}: use holdout.{right}")
         if self.logging and self.logging.seed == self.holdout.seed:
             raise ValueError(
                 f"holdout.seed is {self.holdout.seed}, the seed of the log: the same episodes are no holdout"
@@ -268,7 +294,7 @@ def load_config(path: str | Path, **overrides: Any) -> StudyConfig:
     Parameters
     ----------
     path : str or Path
-        A relative ``data.path`` in it counts from the file's own directory.
+        A relative ``data.path`` or ``data.columns`` in it counts from the file's own directory.
     **overrides
         Top-level keys that replace the file's; None leaves them alone.
 
@@ -281,8 +307,9 @@ def load_config(path: str | Path, **overrides: Any) -> StudyConfig:
     raw = _parse(path)
     raw |= {key: value for key, value in overrides.items() if value is not None}
     data = raw.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        raw["data"] = {**data, "path": str((path.parent / data["path"]).resolve())}
+    if isinstance(data, dict):
+        paths = {key: data[key] for key in ("path", "columns") if isinstance(data.get(key), str)}
+        raw["data"] = {**data, **{key: str((path.parent / value).resolve()) for key, value in paths.items()}}
     return parse_config(raw, str(path))
 
 

@@ -143,6 +143,12 @@ class TestWhatIsEvident:
         assert '"more"' in text.split("# Without a role:")[1]
 
 
+    def test_last_rows_that_are_no_decisions(self):
+        values = said(plain(action=np.where(LAST, np.nan, STEP % 3), reward=np.where(LAST, np.nan, 1.0)))
+        assert values["final_rows"] is True
+        assert "final_rows" not in said(plain(reward=np.where(LAST & (EPISODE > 3), np.nan, 1.0)))
+
+
 class TestWhatIsAsked:
     def test_how_episodes_end(self):
         drafted = sketch(table(plain(died=LAST & (EPISODE % 2 == 0))))
@@ -174,6 +180,12 @@ class TestWhatIsAsked:
         values = said(plain(done=LAST, terminated=LAST))
         assert values["terminated"] == "terminated"
         assert "done" not in values["observations"]
+
+    def test_rows_as_rlds_has_them(self):
+        values = said(plain(is_first=STEP == 0, is_last=LAST, is_terminal=LAST & (EPISODE > 2)))
+        assert values["terminated"] == "is_terminal"
+        assert values["last_row"] == values["final_rows"] == OPEN
+        assert values["observations"] == ["glucose", "insulin"]
 
     def test_episodes_without_a_label(self):
         drafted = sketch(table(plain(episode=None, ward=EPISODE)))

@@ -21,6 +21,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and no
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, gpu, or one of several: gpu:1.")]
 
+Format = Annotated[str, typer.Option("--format", help="The format of the log, where its name does not show it.")]
+ColumnMap = Annotated[
+    Path | None, typer.Option("--columns", help="What each column means (TOML); groundschool init drafts one.")
+]
+
 CRASH, BAD_INPUT, STOPPED = 1, 2, 130
 
 

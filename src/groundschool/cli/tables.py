@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from groundschool.data.check import Findings
+    from groundschool.data.checks import Finding
+
+_SEVERITY = {"error": "bold red", "warning": "bold yellow", "note": "dim"}
 
 
 def show(table: Table) -> None:
@@ -20,12 +27,38 @@ def show(table: Table) -> None:
 
 def facts(title: str, rows: Mapping[str, str]) -> Table:
     """Return a two-column table."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(value))  # a name in brackets is no markup
     return table
+
+
+def findings(title: str, found: Iterable[Finding]) -> Table:
+    """Return one row a finding, worst first as they come."""
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    table.add_column("what", overflow="fold", ratio=3)
+    table.add_column("do", overflow="fold", ratio=2)
+    for one in found:
+        word = Text(one.severity, style=_SEVERITY[one.severity])
+        table.add_row(word, Text(one.where), Text(f"{one.what} {one.why}"), Text(one.do))
+    return table
+
+
+def checked(found: Findings) -> str:
+    """Return in a few lines how much was checked, and how often that warns for nothing."""
+    counts = found.to_json()["counts"]
+    said = ", ".join(f"{counts[word]:,} {word}{'' if counts[word] == 1 else 's'}" for word in counts)
+    not_applicable = sum(bool(reason) for reason in found.ran.values())
+    lines = [
+        f"{found.n_episodes:,} episodes, {found.n_rows:,} rows: {said}",
+        f"{len(found.ran) - not_applicable} checks ran, {not_applicable} do not apply to this log (--json says why). "
+        f"On a log without faults, the chance that any of them warns is at most {found.false_alarm:.1%}.",
+    ]
+    return "\n".join([*lines, *found.notes])
 
 
 def policies(report: Mapping[str, Any]) -> Table:

@@ -1,4 +1,4 @@
-"""``groundschool train``: one policy from a saved log."""
+"""``groundschool train``: one policy from a log."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from groundschool.cli.common import Device, Force, Json, emit, reporting
+from groundschool.cli.common import ColumnMap, Device, Force, Format, Json, emit, reporting
 from groundschool.errors import InputError
 
-SUMMARY = "One policy from a saved log."
+SUMMARY = "One policy from a log."
 EXAMPLE = "groundschool train runs/tutorial/log cql --out policy --set conservative_weight=1.0"
 
 
 @reporting
 def verb(
-    data: Annotated[Path, typer.Argument(help="A saved log (a directory).", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="A log in any format.", show_default=False)],
     algorithm: Annotated[str, typer.Argument(help="bc or cql.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The bundle to write (a directory).", show_default=False)],
+    columns: ColumnMap = None,
+    log_format: Format = "auto",
     steps: Annotated[int | None, typer.Option(help="Gradient steps; the algorithm's default unless said.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     settings: Annotated[
@@ -31,7 +33,7 @@ def verb(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Train a policy on a saved log and save it as a bundle."""
+    """Train a policy on a log and save it as a bundle."""
     options = _options(settings or [])
     if steps is not None:
         options["steps"] = steps
@@ -41,9 +43,9 @@ def verb(
     from groundschool.algorithms.config import configure
 
     configure(algorithm, options)  # before the data is read
-    from groundschool.data import Dataset
+    from groundschool.data import read
 
-    log = Dataset.load(data)
+    log = read(data, log_format, columns)
     from groundschool.training import train
     from groundschool.training.checkpoint import remove
 

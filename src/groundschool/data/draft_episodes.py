@@ -13,6 +13,7 @@ from groundschool.data.roles import Sample
 from groundschool.data.validation import Array
 
 FLAGS = ("terminated", "truncated")
+KINDS = ("integer", "flag", "number", "text")
 _ENDS = (
     '"terminated": the process ended there, and nothing comes after',
     '"truncated": we stopped looking there, and it went on',
@@ -37,7 +38,9 @@ def draft_episodes(entries: Entries, sample: Sample) -> tuple[Sample, Array]:
         for name in _named(entries, sample, "step", "integer", "number"):
             if "step" not in entries.values and roles.rises_by_one(sample.columns[name], begins):
                 entries.say("step", name, "rises by one within each episode", name)
-    return sample, _ends(entries, sample, begins if named else None)
+    begins = _ends(entries, sample, begins if named else None)
+    _final_rows(entries, sample, begins)
+    return sample, begins
 
 
 def _named(entries: Entries, sample: Sample, role: str, *kinds: str) -> list[str]:
@@ -194,6 +197,38 @@ def _only_on(last: Array, begins: Array, entries: Entries, sample: Sample) -> It
             set_ = sample.columns[name] == 1
             if set_[last].any() and not set_[elsewhere].any():
                 yield name
+
+
+def _final_rows(entries: Entries, sample: Sample, begins: Array) -> None:
+    """Find whether last rows are no decisions: their action or reward is blank, and no other one is."""
+    firsts = [
+        name
+        for name in _flags(entries, sample, "first")
+        if np.array_equal(sample.columns[name] == 1, _at(begins, sample))
+    ]
+    for name in firsts:
+        entries.leave(name, "1 on first rows, and nowhere else")
+    if "final_rows" in entries.values or len(begins) < 2:
+        return
+    last = _at(np.append(begins[1:], sample.n) - 1, sample)
+    for name in [*sample.named("action", kinds=KINDS), *sample.named("reward", kinds=KINDS)]:
+        blank = roles.blank(sample.columns[name])
+        if blank[last][:-1].all() and not blank[~last].any():
+            entries.say("final_rows", True, f"{quoted(name)} is blank on last rows, and nowhere else")
+            return
+    if firsts:
+        entries.ask(
+            "final_rows",
+            f"{quoted(firsts[0])} marks first rows, as in RLDS: does the last row hold only what was seen last?",
+            "true: its action and its reward mean nothing, and its flags belong to the row before",
+            "false: it is a decision like the others",
+        )
+
+
+def _at(rows: Array, sample: Sample) -> Array:
+    where = np.zeros(sample.n, np.bool_)
+    where[rows] = True
+    return where
 
 
 def _limit(begins: Array) -> tuple[int, float] | None:

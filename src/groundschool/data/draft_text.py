@@ -16,8 +16,8 @@ from groundschool.data.source import Source
 
 ORDER = (
     "observations", "action", "action_labels", "action_kind", "reward", "episode", "step", "sort", "terminated",
-    "truncated", "last_row", "group", "time", "propensity", "propensity_is", "action_mask", "next_observations",
-    "next_action_mask", "cost_at", "blank",
+    "truncated", "last_row", "final_rows", "group", "time", "propensity", "propensity_is", "action_mask",
+    "next_observations", "next_action_mask", "cost_at", "blank",
 )  # fmt: skip
 WIDTH = 118
 

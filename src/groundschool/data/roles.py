@@ -39,6 +39,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "done": (
         "done", "dones", "is_done", "is_last", "last", "end", "ended", "episode_end", "episode_terminals", "final",
     ),
+    "first": ("is_first", "first", "episode_start", "start"),
     "group": (
         "group", "group_id", "patient", "patient_id", "subject", "subject_id", "user", "user_id", "person",
         "person_id", "customer", "customer_id", "client_id", "participant", "participant_id", "machine_id",

@@ -1,0 +1,46 @@
+"""``groundschool convert``: a log from one format to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from groundschool.cli.common import ColumnMap, Force, Format, Json, emit, reporting
+
+SUMMARY = "A log from one format to another."
+EXAMPLE = "groundschool convert ward.csv ward-log --columns ward.columns.toml"
+
+
+@reporting
+def verb(
+    source: Annotated[Path, typer.Argument(help="A log in any format.", show_default=False)],
+    target: Annotated[
+        Path, typer.Argument(help="What to write; a name without an ending is our own format.", show_default=False)
+    ],
+    columns: ColumnMap = None,
+    log_format: Format = "auto",
+    to: Annotated[
+        str | None, typer.Option(help="The format to write, where the name does not show it: dsrl, d3rlpy, minari ...")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Read a log whole episodes at a time and write it again, all of it or nothing."""
+    from groundschool.data.convert import convert
+
+    done = convert(source, target, columns=columns, format=log_format, to=to, force=force)
+    if as_json:
+        emit({**done._asdict(), "target": str(done.target)})
+        return
+    from groundschool.cli import tables
+
+    rows = {
+        "log": f"{done.n_episodes:,} episodes, {done.n_steps:,} steps",
+        "fingerprint": done.fingerprint or "",
+        "done on the way": "\n".join(done.notes),
+        "lost": "\n".join(done.losses) or "nothing",
+    }
+    shown = {name: text for name, text in rows.items() if text}
+    tables.show(tables.facts(f"{source} → {target} ({done.format})", shown))
