@@ -48,6 +48,8 @@ class Source:
         What a reader left aside, or a user must know, one sentence each.
     declared : mapping
         Arguments of ``Dataset.from_arrays`` that the format holds once for the log (``horizon``, ``n_actions`` ...).
+    remarks : mapping from column name to sentence
+        Of a column that is text although most of its values are numbers: the first value that is none, and where.
     """
 
     name: str
@@ -58,3 +60,4 @@ class Source:
     columns: Columns | None = None
     notes: tuple[str, ...] = ()
     declared: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)

@@ -116,7 +116,7 @@ def _open(path: Path, root: Path) -> _File:
         rows, schema, size = file.metadata.num_rows, file.schema_arrow, path.stat().st_size
         if rows < 0 or (rows > MANY and rows > ABSURD * size):
             raise InputError(
-                f"{path}: promises {rows:,} rows in {size:,} bytes, denser than any log; it is damaged or made to mislead."
+                f"{path}: promises {rows:,} rows in {size:,} bytes, denser than any log: damaged, or made to mislead."
             )
         return _File(path, schema, rows, believable(rows, path), folders)
 
