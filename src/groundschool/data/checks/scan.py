@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def blocks(n_rows: int, width: int = 1) -> Iterator[slice]:
         yield slice(begin, min(begin + step, n_rows))
 
 
-def rows_where(bad: Callable[[Array], Array], *columns: Array) -> Array:
+def rows_where(bad: Callable[..., Any], *columns: Array) -> Array:
     """Return the rows, ascending, at which `bad` of the columns' blocks is set in any entry.
 
     Parameters
@@ -36,6 +37,11 @@ def rows_where(bad: Callable[[Array], Array], *columns: Array) -> Array:
         if hit.any():
             found.append(np.flatnonzero(hit if hit.ndim == 1 else hit.reshape(len(hit), -1).any(axis=1)) + block.start)
     return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def thinned(rows: Array, width: int) -> Array:
+    """Return rows at regular distances, so that rows of `width` numbers are about `BLOCK_NUMBERS` numbers at most."""
+    return rows[:: max(-(-len(rows) * width // BLOCK_NUMBERS), 1)]
 
 
 def is_blank(labels: Array) -> Array:
