@@ -13,6 +13,7 @@ from groundschool.algorithms import configure
 from groundschool.algorithms.registry import ALGORITHMS
 from groundschool.algorithms.types import Spec
 from groundschool.data import Dataset
+from groundschool.data.features import Feature
 from groundschool.errors import InputError
 from groundschool.policies.support import fit_support
 from groundschool.training.data import DeviceData, prepare
@@ -257,6 +258,18 @@ def test_a_final_observation_blank_throughout_is_unknown():
     np.testing.assert_array_equal(all_rows(result.data)["next_features"], [[3.0]])
     assert "1 of 2 transitions left out: truncated episodes without a final observation." in result.notes
     assert int(prepared(log, "bc").data.n_transitions) == 2
+
+
+def test_blanks_in_observations_and_finals_are_imputed_alike():
+    cut = np.array([0, 1, 1], bool)
+    log = Dataset.from_arrays(
+        [[np.nan, 1.0], [2.0, 2.0], [6.0, 3.0]], [0, 1, 0], np.zeros(3), ~cut & False, cut,
+        final_observations=[[np.nan, 5.0], [7.0, 8.0]], features=[Feature("hr", impute="mean"), Feature("bp")],
+    )  # fmt: skip
+    rows = all_rows(prepared(log, encoding="raw").data)
+    # The mean of 2 and 6: those of final observations are no decisions.
+    np.testing.assert_array_equal(rows["features"], [[4, 1], [2, 2], [6, 3]])
+    np.testing.assert_array_equal(rows["next_features"], [[2, 2], [4, 5], [7, 8]])
 
 
 def test_cloning_looks_at_no_final_observation():
