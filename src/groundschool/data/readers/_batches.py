@@ -141,7 +141,11 @@ class Converter:
             return numbers.astype(np.float32)
         if numbers.dtype == np.uint64:
             self._refuse(
-                name, numbers > np.iinfo(np.int64).max, "above 2**63 - 1", "Expected integers that fit int64.", per
+                name,
+                numbers > np.iinfo(np.int64).max,
+                "integers above 2**63 - 1",
+                "Expected integers that fit int64.",
+                per,
             )
             return numbers.astype(np.int64)
         return numbers

@@ -196,7 +196,7 @@ def _unreadable(layout: _Layout, error: BaseException, wrong: Sequence[Any]) -> 
         found = next((at for at in _records(layout) if at[2].strip("\r\n") == row.text.strip("\r\n")), None)
         where = "a line" if found is None else f"line {found[1]} (row {found[0]})"
         return InputError(
-            f"{layout.path}: {where} has {row.actual_columns} field(s), but the header line has {row.expected_columns}: "
+            f"{layout.path}: {where} has {row.actual_columns} field(s), but the header has {row.expected_columns}: "
             f"{row.text[:80]!r}. Put fields that hold the separator in quotes, or correct the line."
         )
     said = str(error).splitlines()[0][:200]

@@ -6,6 +6,7 @@ pandas and polars are recognised by the module of their types; neither is import
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from groundschool.data.validation import Array
 from groundschool.errors import InputError
 
 NAME = "frame"
+NONE: Mapping[str, InputError] = MappingProxyType({})
 
 
 def is_frame(value: object) -> bool:
@@ -50,7 +52,7 @@ def open_frame(frame: Any) -> Source:
         return _dataset(frame, name)
     with sound(name, "is not a frame that can be read"):
         if isinstance(frame, Mapping):
-            return _table(pa.table({key: _array(name, key, values) for key, values in frame.items()}), name)
+            return _mapping(frame, name)
         if hasattr(frame, "__arrow_c_stream__"):
             return _table(pa.table(frame), name)
         if isinstance(frame, pa.RecordBatch):
@@ -63,20 +65,43 @@ def open_frame(frame: Any) -> Source:
 
 def _library(frame: object) -> str:
     library = type(frame).__module__.partition(".")[0]
-    known = {
-        "pandas": hasattr(frame, "iloc") and hasattr(frame, "columns"),
-        "polars": hasattr(frame, "columns") or hasattr(frame, "collect_schema"),
-        "pyarrow": hasattr(frame, "schema"),
-    }
-    return library if known.get(library, False) else ""
+    # Looked up on the type: on a LazyFrame itself it would be computed.
+    telling = {"pandas": "iterrows", "polars": "collect_schema", "pyarrow": "schema"}
+    return library if hasattr(type(frame), telling.get(library, "")) else ""
 
 
-def _table(table: pa.Table, name: str, notes: tuple[str, ...] = ()) -> Source:
+def _table(table: pa.Table, name: str, unread: Mapping[str, InputError] = NONE) -> Source:
     def batches(names: Sequence[str]) -> Iterator[Batch]:
+        _refuse(unread, names)
         convert = Converter(name, table.schema, names)
         return map(convert, table.select(convert.names).to_batches(BATCH_ROWS))
 
-    return Source(name, NAME, kinds_of(table.schema, name), batches, n_rows=table.num_rows, notes=notes)
+    kinds = kinds_of(table.schema, name) | dict.fromkeys(unread, "other")
+    return Source(name, NAME, kinds, batches, n_rows=table.num_rows)
+
+
+def _mapping(frame: Mapping[Any, Any], name: str) -> Source:
+    columns: dict[str, pa.Array] = {}
+    unread: dict[str, InputError] = {}
+    for key, values in frame.items():
+        if not isinstance(key, str) or not key:
+            raise InputError(f"{name}: {key!r} is not the name of a column. Expected text.")
+        try:
+            columns[key] = _array(name, key, values)
+        except InputError as error:
+            unread[key] = error
+    lengths = {key: len(column) for key, column in columns.items()}
+    for key, length in lengths.items():
+        first = next(iter(lengths))
+        if length != lengths[first]:
+            raise InputError(f"{name}: {key!r} has {length:,} rows, but {first!r} has {lengths[first]:,}.")
+    return _table(pa.table(columns), name, unread)
+
+
+def _refuse(unread: Mapping[str, InputError], names: Sequence[str]) -> None:
+    for name in names:
+        if name in unread:
+            raise unread[name]
 
 
 def _dataset(dataset: Any, name: str) -> Source:
@@ -127,17 +152,26 @@ def _pandas(frame: Any, name: str) -> Source:
         notes.append("The frame's index has no name and was left aside; reset_index() keeps it.")
     # Only in a column of objects does the type depend on the values.
     probes = {label: values if values.dtype == object else values[:0] for label, values in columns.items()}
-    schema = pa.schema([(label, _arrow(name, label, probe).type) for label, probe in probes.items()])
+    types: dict[str, pa.DataType] = {}
+    unread: dict[str, InputError] = {}
+    for label, probe in probes.items():
+        try:
+            types[label] = _arrow(name, label, probe).type
+        except InputError as error:
+            unread[label] = error
+    schema = pa.schema(list(types.items()))
+    kinds = kinds_of(schema, name) | dict.fromkeys(unread, "other")
 
     def batches(names: Sequence[str]) -> Iterator[Batch]:
+        _refuse(unread, names)
         convert = Converter(name, schema, names)
-        kinds = [schema.field(one).type for one in names]
+        wanted = [schema.field(one).type for one in names]
         for start in range(0, len(frame), BATCH_ROWS):
             parts = [_slice(columns[one], start) for one in names]
-            arrays = [_arrow(name, one, part, kind) for one, part, kind in zip(names, parts, kinds, strict=True)]
+            arrays = [_arrow(name, one, part, kind) for one, part, kind in zip(names, parts, wanted, strict=True)]
             yield convert(pa.RecordBatch.from_arrays(arrays, list(names)))
 
-    return Source(name, NAME, kinds_of(schema, name), batches, n_rows=len(frame), notes=tuple(notes))
+    return Source(name, NAME, {label: kinds[label] for label in columns}, batches, len(frame), notes=tuple(notes))
 
 
 def _slice(values: Any, start: int) -> Any:
@@ -145,25 +179,23 @@ def _slice(values: Any, start: int) -> Any:
 
 
 def _arrow(name: str, label: str, values: Any, kind: Any = None) -> pa.Array:
-    with sound(f"{name}: column {label!r}", "holds values of several kinds, or of one that is not read"):
+    with sound(name, f"column {label!r} holds values of several kinds, or of one that is not read"):
         array = pa.array(values, kind, from_pandas=True)
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _array(name: str, label: object, values: object) -> pa.Array:
-    if not isinstance(label, str):
-        raise InputError(f"{name}: {label!r} is not the name of a column. Expected text.")
+def _array(name: str, label: str, values: object) -> pa.Array:
     if isinstance(values, np.ma.MaskedArray):
         raise InputError(f"{name}: column {label!r} is a masked array. Write NaN, or None in text, where it is masked.")
-    with sound(f"{name}: column {label!r}", "is not an array that is read"):
+    with sound(name, f"column {label!r} is not an array that is read"):
         array: Array = np.asarray(values)
         if array.ndim == 0:
             raise InputError(f"{name}: column {label!r} is a single value. Expected one entry a row.")
         if array.dtype.kind == "M":
             array = array.astype("datetime64[us]")
-        if array.dtype.kind == "O" or array.ndim == 1:
-            return pa.array(values if array.ndim > 1 else array, from_pandas=array.dtype.kind == "O")
-        nested = pa.array(np.ascontiguousarray(array).reshape(-1))
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        nested = pa.array(np.ascontiguousarray(array).reshape(-1), from_pandas=array.dtype.kind == "O")
         for width in reversed(array.shape[1:]):
             nested = pa.FixedSizeListArray.from_arrays(nested, width)
         return nested
