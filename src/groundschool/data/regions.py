@@ -14,6 +14,7 @@ from groundschool.data.validation import Array
 SAMPLE_ROWS = 40_000
 _SAMPLE_ENTRIES = 4_000_000  # wide rows: fewer of them
 BLOCK_ENTRIES = 8_000_000
+_SLACK = 0.02  # a cut may leave the median by this share of the rows to be a round number
 _TOLD = 2  # features that describe a region
 _LISTED = 4  # numbers that describe a point
 
@@ -139,9 +140,10 @@ def most_frequent(ids: Array, name: str, *, most: int) -> tuple[Points, int]:
 
 
 def equal_widths(column: Array, name: str, *, count: int) -> Intervals:
-    """Return `count` intervals of equal width between the 1st and the 99th percentile of (N,)."""
+    """Return `count` intervals of equal width between the 1st and the 99th percentile of (N,), edges rounded."""
     low, high = np.quantile(column[np.isfinite(column)].astype(np.float64), [0.01, 0.99])
-    edges = np.unique(np.linspace(low, high, count + 1)[1:-1])
+    digits = 1 - int(np.floor(np.log10((high - low) / count))) if high > low else 0
+    edges = np.unique(np.round(np.linspace(low, high, count + 1)[1:-1], digits)) + 0.0
     bounds = [-np.inf, *edges.tolist(), np.inf]
     names = [interval_words(name, low, high) for low, high in itertools.pairwise(bounds)]
     return Intervals(edges, tuple(names))
@@ -150,8 +152,9 @@ def equal_widths(column: Array, name: str, *, count: int) -> Intervals:
 def equal_counts(rows: Array, names: Sequence[str], *, leaves: int, seed: int = 0) -> Partition:
     """Return a partition of (N, d) into at most `leaves` (a power of two) of about equal counts.
 
-    A kd-tree (Bentley 1975, doi:10.1145/361002.361007) fitted on a sample: each node is cut near its median along the
-    axis on which it spreads widest, in ranks of the whole sample, so that neither scale nor outliers matter.
+    A kd-tree (Bentley 1975, doi:10.1145/361002.361007) fitted on a sample: each node is cut at a round number near its
+    median, along the axis on which it spreads widest, in ranks of the whole sample, so that neither scale nor outliers
+    matter.
     """
     from scipy.stats import rankdata
 
@@ -213,14 +216,26 @@ def _best_cut(values: Array, ranks: Array, least: int) -> tuple[int, float] | No
         if spread[axis] <= 0:
             return None
         column = np.sort(values[:, axis])
+        n = len(column)
+        below, above = column[[int((0.5 - _SLACK) * n), min(int((0.5 + _SLACK) * n), n - 1)]]
+        if below < above and least <= 0.4 * n:
+            return int(axis), _round_number(float(below), float(above))
         sizes = np.flatnonzero(column[1:] > column[:-1]) + 1
-        sizes = sizes[(sizes >= least) & (sizes <= len(column) - least)]
+        sizes = sizes[(sizes >= least) & (sizes <= n - least)]
         if len(sizes):
-            size = sizes[np.argmin(np.abs(sizes - len(column) / 2))]
-            below, above = float(column[size - 1]), float(column[size])
-            middle = below + (above - below) / 2
-            return int(axis), middle if below <= middle < above else below
+            size = sizes[np.argmin(np.abs(sizes - n / 2))]
+            return int(axis), _round_number(float(column[size - 1]), float(column[size]))
     return None
+
+
+def _round_number(low: float, high: float) -> float:
+    """Return a number in [low, high) of few digits: a cut is to be read, and to be nobody's own value."""
+    middle = low + (high - low) / 2
+    for digits in range(1, 17):
+        rounded = float(f"{middle:.{digits}g}")
+        if low <= rounded < high:
+            return rounded
+    return low
 
 
 def _box_name(low: Array, high: Array, ranks: Array, names: Sequence[str]) -> str:

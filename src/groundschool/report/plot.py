@@ -5,12 +5,14 @@ No pyplot state is touched: ``figure.savefig(path)`` writes one, a notebook show
 
 from __future__ import annotations
 
+from groundschool.report.coverage_figure import coverage
 from groundschool.report.learning import calibration_curve, mismatch_bars, training_curves
 from groundschool.report.maps import policy_map, visitation
 from groundschool.report.outcomes import rates, returns, rewards, sorted_returns
 
 __all__ = [
     "calibration_curve",
+    "coverage",
     "mismatch_bars",
     "policy_map",
     "rates",
