@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Columns": "groundschool.data",
     "Dataset": "groundschool.data",
+    "Feature": "groundschool.data",
     "HazardGrid": "groundschool.envs",
     "InputError": "groundschool.errors",
     "TabularPolicy": "groundschool.policies",
     "calibration": "groundschool.evaluation",
+    "check": "groundschool.data.check",
     "collect": "groundschool.evaluation",
+    "convert": "groundschool.data",
+    "coverage": "groundschool.data.coverage",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -30,7 +35,9 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from groundschool.data import Dataset, read, split
+    from groundschool.data import Columns, Dataset, Feature, convert, read, split
+    from groundschool.data.check import check
+    from groundschool.data.coverage import coverage
     from groundschool.envs import HazardGrid
     from groundschool.errors import InputError
     from groundschool.evaluation import calibration, collect, mismatch, q_sanity, rollout
@@ -40,13 +47,18 @@ if TYPE_CHECKING:
     from groundschool.training import train, train_population
 
 __all__ = [
+    "Columns",
     "Dataset",
+    "Feature",
     "HazardGrid",
     "InputError",
     "TabularPolicy",
     "__version__",
     "calibration",
+    "check",
     "collect",
+    "convert",
+    "coverage",
     "load",
     "mismatch",
     "plot",

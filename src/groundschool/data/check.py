@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
-from groundschool.data.checks import CHECKS, Finding, shared_episodes
+from groundschool.data.checks.battery import CHECKS
+from groundschool.data.checks.duplicates import shared_episodes
+from groundschool.data.checks.finding import Finding
 from groundschool.data.checks.view import View
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset

@@ -1,0 +1,40 @@
+"""Every check there is, in the order in which they are run and reported."""
+
+from __future__ import annotations
+
+from groundschool.data.checks import (
+    action_kinds,
+    actions,
+    costs,
+    determinism,
+    duplicates,
+    ends,
+    identities,
+    labels,
+    order,
+    outliers,
+    propensities,
+    size,
+    timeouts,
+    values,
+)
+from groundschool.data.checks.finding import Check
+
+FAMILIES = (
+    ends,
+    order,
+    labels,
+    values,
+    actions,
+    costs,
+    outliers,
+    duplicates,
+    identities,
+    timeouts,
+    action_kinds,
+    determinism,
+    propensities,
+    size,
+)
+
+CHECKS: tuple[Check, ...] = tuple(check for family in FAMILIES for check in family.CHECKS)
