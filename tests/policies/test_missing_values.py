@@ -166,8 +166,8 @@ def test_what_cannot_be_decided_on():
 def test_a_blank_is_a_state_of_its_own_whatever_its_bits():
     quiet, other = np.array([0x7FF8000000000000, 0xFFF8000000000123], np.uint64).view(np.float64)
     x = np.array([[quiet, 1.0], [other, 1.0], [0.0, 1.0]])
-    support = fit_support(x, [0, 0, 1], 2, min_count=1, min_share=0.5)
-    np.testing.assert_array_equal(support([[other, 1.0], [0.0, 1.0]]), [[True, False], [False, True]])
+    support = fit_support(x, [0, 1, 1], 2, min_count=1, min_share=0.5)
+    np.testing.assert_array_equal(support([[other, 1.0], [0.0, 1.0]]), [[True, True], [False, True]])
     assert is_discrete(np.tile(x, (4, 1)))
 
 
