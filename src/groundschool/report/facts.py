@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from groundschool.errors import InputError
 
 if TYPE_CHECKING:
+    from groundschool.data.checks.finding import Finding
+    from groundschool.data.coverage import Coverage
     from groundschool.data.dataset import Dataset
     from groundschool.evaluation.calibration import Calibration
     from groundschool.evaluation.intervals import Interval
@@ -58,6 +60,14 @@ class LogFacts:
         Rows the learners could not use as a TD target (truncated without a final observation).
     notes
         Anything a reader must know about the data, one sentence each.
+    findings
+        What the checks of the log found. Ids of episodes in them stay out of the report.
+    checks
+        Every check by name: empty where it ran, else why it does not apply to this log.
+    false_alarm
+        At most how likely it is that any check warns of a fault that the log does not have.
+    coverage
+        How well the log supports each action in each region of what it visited.
     """
 
     dataset: Dataset
@@ -73,6 +83,10 @@ class LogFacts:
     action_names: tuple[str, ...] = ()
     dropped_transitions: int = 0
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
+    false_alarm: float | None = None
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True)
