@@ -27,17 +27,17 @@ def writers() -> dict[str, Any]:
 
 def writer_for(target: Path, format: str | None = None) -> tuple[str, Callable[..., Any]]:
     """Return the name and the writer of the format asked for, or else of the one that the target's name shows."""
+    if format == storage.NAME or (format is None and not target.suffix):
+        return storage.NAME, storage.write
     known = writers()
     names = (storage.NAME, *known)
     if format is not None:
         if format not in names:
             raise InputError(f"format {format!r} cannot be written.{suggest(format, names)} Known: {', '.join(names)}.")
-        return format, storage.write if format == storage.NAME else known[format].write
+        return format, known[format].write
     for name, module in known.items():
         if target.name.lower().endswith(tuple(module.SUFFIXES)):
             return name, module.write
-    if not target.suffix:
-        return storage.NAME, storage.write
     raise InputError(
         f"{target}: its name does not show a format. Say which to write: {', '.join(names)} (--to, to=...); a name "
         f"without an ending is a directory in {storage.NAME} format."
