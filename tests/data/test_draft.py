@@ -142,7 +142,6 @@ class TestWhatIsEvident:
         assert 'observations = "o"  # as d4rl says' in text
         assert '"more"' in text.split("# Without a role:")[1]
 
-
     def test_last_rows_that_are_no_decisions(self):
         values = said(plain(action=np.where(LAST, np.nan, STEP % 3), reward=np.where(LAST, np.nan, 1.0)))
         assert values["final_rows"] is True
@@ -203,6 +202,12 @@ class TestWhatIsAsked:
         values = said(plain(reward=None, action=None, glucose=None, insulin=None, name=np.full(N, "x")))
         assert (values["reward"], values["action"], values["observations"]) == (OPEN, OPEN, OPEN)
 
+    def test_a_reward_that_does_not_parse(self):
+        remark = "'reward' is text: 'n/k' at row 3 is no number."
+        text = draft(table(plain(reward=np.full(N, "n/k")), remarks={"reward": remark}))
+        assert tomllib.loads(text)["reward"] == OPEN
+        assert text.count(remark) == 2
+
     def test_whole_floats_as_actions(self):
         assert said(plain(action=(STEP % 3).astype(float)))["action_kind"] == OPEN
 
@@ -262,6 +267,10 @@ class TestPropensities:
     @pytest.mark.parametrize("values", [[0.0, 0.5], [0.5, 1.5]])
     def test_what_is_no_probability_is_none(self, values):
         assert "propensity" not in said(plain(prob=np.resize(values, N)))
+
+    def test_a_faint_name_needs_values_that_fit(self):
+        assert said(plain(p_dose=np.full(N, 1 / 3)))["propensity"] == "p_dose"
+        assert "p_dose" in said(plain(p_dose=np.linspace(0.8, 1.0, N)))["observations"]
 
     def test_a_second_one_is_set_aside(self):
         values = said(plain(action_prob=np.full(N, 0.25), action_logp=np.full(N, np.log(0.25))))

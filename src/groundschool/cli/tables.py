@@ -48,13 +48,16 @@ def findings(title: str, found: Iterable[Finding]) -> Table:
     return table
 
 
+def counts(of: Mapping[str, int]) -> str:
+    """Return ``2 errors, 1 warning, 0 notes``."""
+    return ", ".join(f"{count:,} {word}{'' if count == 1 else 's'}" for word, count in of.items())
+
+
 def checked(found: Findings) -> str:
     """Return in a few lines how much was checked, and how often that warns for nothing."""
-    counts = found.to_json()["counts"]
-    said = ", ".join(f"{counts[word]:,} {word}{'' if counts[word] == 1 else 's'}" for word in counts)
     not_applicable = sum(bool(reason) for reason in found.ran.values())
     lines = [
-        f"{found.n_episodes:,} episodes, {found.n_rows:,} rows: {said}",
+        f"{found.n_episodes:,} episodes, {found.n_rows:,} rows: {counts(found.to_json()['counts'])}",
         f"{len(found.ran) - not_applicable} checks ran, {not_applicable} do not apply to this log (--json says why). "
         f"On a log without faults, the chance that any of them warns is at most {found.false_alarm:.1%}.",
     ]

@@ -137,6 +137,7 @@ def _reward(entries: Entries, sample: Sample) -> None:
         "reward",
         "What is the reward of a row, the consequence of its action? No column of numbers is called that.",
         "a column, or an expression of columns" + (f"; there are {listing(numbers)}" if numbers else ""),
+        *(sample.remarks[name] for name in sample.named("reward", kinds=("text",)) if name in sample.remarks),
     )
 
 
@@ -163,6 +164,8 @@ def _about_action(entries: Entries, sample: Sample, name: str) -> str:
     kind, there = sample.kinds[name], roles.seen(sample.columns[name])
     if kind == "list":
         return "by its name; lists of numbers, a continuous action"
+    if name in sample.remarks:
+        entries.above["action"] = [f"Are these labels? {sample.remarks[name]}"]
     if kind == "text":
         labels = sorted({str(value) for value in there.tolist()})
         if len(labels) <= MANY_LABELS:
@@ -205,44 +208,57 @@ def _discrete_actions(entries: Entries, sample: Sample) -> Array | None:
 
 def _propensity(entries: Entries, sample: Sample) -> None:
     actions = _discrete_actions(entries, sample)
-    two = actions is not None and int(actions.max(initial=0)) == 1
     for name in entries.free(sample.columns):
-        may_be = roles.plain(name) in roles.PROPENSITY or roles.words(name) & roles.PROBABILITY
+        surely = roles.plain(name) in roles.PROPENSITY or roles.words(name) & roles.PROBABILITY
         there = roles.seen(sample.columns[name])
-        if not may_be or sample.kinds[name] not in ("number", "integer") or len(there) == 0:
+        if sample.kinds[name] not in ("number", "integer") or len(there) == 0:
             continue
+        p = _Probability(sample.columns[name], actions)
         about = roles.span(sample.columns[name])
-        if "propensity" in entries.values:
+        if surely and "propensity" in entries.values:
             entries.leave(name, "by its name another probability")
-        elif roles.words(name) & roles.LOGARITHM and (there <= 0).all():
+        elif surely and roles.words(name) & roles.LOGARITHM and (there <= 0).all():
             entries.say("propensity", name, f"by its name; {about}", name)
             entries.say("propensity_is", "log_probability", "called a logarithm, and never above 0")
-        elif (there <= 1).all() and ((there > 0).all() or (two and (there >= 0).all())):
+        elif p.valid and (surely or (roles.plain(name).startswith(("p_", "pi_")) and p.fits)):
             entries.say("propensity", name, f"by its name; within (0, 1]: {about}", name)
-            if actions is not None and not roles.blank(sample.columns[name]).any():
-                _probability_of_what(entries, name, sample.columns[name], actions, two=two)
+            if p.n_actions == 2 and not (there == 0.5).all():
+                _ask_probability_of_what(entries, name, p)
+            elif p.n_actions:
+                mean = f"{p.inverse:.3g}, to be near the number of actions, {p.n_actions}"
+                entries.why["propensity"] += f"; 1/p averages {mean}"
 
 
-def _probability_of_what(entries: Entries, name: str, p: Array, actions: Array, *, two: bool) -> None:
-    """Ask, of two actions: then such a column is as often P(action = 1) as it is P(the logged action).
+class _Probability:
+    """What a column would be as the propensity of the logged action, or as P(action = 1).
 
-    Over logged actions 1 / P(logged action) averages the number of actions wherever all of them are possible.
+    Over logged actions 1 / P(logged action) averages the number of actions, wherever all of them are possible.
     """
-    with np.errstate(divide="ignore"):
-        inverse = float((1 / p).mean())
-        if not two:
-            count = int(actions.max(initial=0)) + 1
-            entries.why["propensity"] += f"; 1/p averages {inverse:.3g}, to be near the number of actions, {count}"
-            return
-        if (p == 0.5).all():
-            return
-        of_one = float((1 / np.where(actions == 1, p, 1 - p)).mean())
+
+    def __init__(self, column: Array, actions: Array | None) -> None:
+        known = ~roles.blank(column)
+        self.p, logged = column[known], None if actions is None else actions[known]
+        self.n_actions = 0 if logged is None else int(logged.max(initial=-1)) + 1
+        positive = self.p > 0 if self.n_actions != 2 else self.p >= 0
+        self.valid = bool((positive & (self.p <= 1)).all())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.inverse = float((1 / self.p).mean())
+            self.ones = 0.0 if logged is None else float((logged == 1).mean())
+            self.inverse_of_1 = float((1 / np.where(logged == 1, self.p, 1 - self.p)).mean())
+        self.fits = bool(self.n_actions) and any(
+            abs(mean / self.n_actions - 1) < 0.25
+            for mean in (self.inverse, self.inverse_of_1 if self.n_actions == 2 else np.inf)
+        )
+
+
+def _ask_probability_of_what(entries: Entries, name: str, p: _Probability) -> None:
+    """Ask, of two actions: such a column is as often P(action = 1) as it is P(the logged action)."""
     entries.ask(
         "propensity_is",
         f"Is {quoted(name)} the probability of the action that was logged, or of action 1 whatever was logged?",
-        f'"probability": of the logged one; its inverse should average about 2: it is {inverse:.3g}',
-        f'"probability_of_1": of action 1; the inverse of p, or 1 - p, averages {of_one:.3g}',
-        f"(action 1 is {float((actions == 1).mean()):.1%} of those logged, and p averages {float(p.mean()):.3g})",
+        f'"probability": of the logged one; its inverse should average about 2: it is {p.inverse:.3g}',
+        f'"probability_of_1": of action 1; the inverse of p, or 1 - p, averages {p.inverse_of_1:.3g}',
+        f"(action 1 is {p.ones:.1%} of those logged, and p averages {float(p.p.mean()):.3g})",
     )
 
 
@@ -275,7 +291,6 @@ def _costs(entries: Entries, sample: Sample, *, declared: bool) -> None:
             "cost_at",
             "Whose consequence is the cost of a row?",
             '"action": of the action in the same row',
-            '"arrival": it is read off what was observed there, and so follows from the action before',
         )
     sources = {name: value for name, (value, _) in entries.costs.items()}
     sources |= {role: entries.values[role] for role in FLAGS if role in entries.values}

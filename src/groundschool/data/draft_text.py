@@ -122,6 +122,8 @@ def _asides(entries: Entries, source: Source, sample: Sample) -> list[str]:
 
 def _why_left(name: str, source: Source, sample: Sample) -> str:
     kind = source.kinds[name]
+    if name in source.remarks:
+        return source.remarks[name]
     if kind == "text" and name in sample.columns:
         labels = sorted({str(value) for value in roles.seen(sample.columns[name]).tolist()})
         count = listing(labels) if len(labels) <= 8 else f"{len(labels):,} different"
@@ -146,7 +148,8 @@ def _costs(entries: Entries, sample: Sample) -> list[str]:
         *lines,
         "# None is invented here. Such as (the number is only one that about 1 row in 100 falls below):",
         f"# {name} = {quoted(f'{spelled(numbers[0])} < {low:g}')}",
-        '# A cost read off an observation follows from the action before: say cost_at = "arrival", above [costs].',
+        "# A cost read off an observation follows from the action before. Say so above [costs], and what it means that",
+        '# nothing was observed after the last action: cost_at = "arrival", and blank = "censored" or "no event".',
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -96,12 +96,15 @@ class Sample:
         Rows looked at.
     whole : bool
         Whether that is all there are.
+    remarks : mapping from name to sentence
+        As `Source.remarks`.
     """
 
     columns: Mapping[str, Array]
     kinds: Mapping[str, str]
     n: int
     whole: bool
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def numeric(self, name: str) -> bool:
         """Whether a column holds numbers or flags, one a row."""
@@ -122,8 +125,9 @@ def look(source: Source, rows: int = ROWS) -> Sample:
     lists, n_lists, _ = _first(source, wide, LIST_ROWS) if wide else ({}, 0, True)
     if max(n, n_lists) == 0:
         raise InputError(f"{source.name}: holds no rows. Expected at least one.")
-    return Sample({name: (columns | lists)[name] for name in source.kinds if name in columns or name in lists},
-                  dict(source.kinds), n or n_lists, whole)  # fmt: skip
+    held = columns | lists
+    ordered = {name: held[name] for name in source.kinds if name in held}
+    return Sample(ordered, dict(source.kinds), n or n_lists, whole, source.remarks)
 
 
 def _first(source: Source, names: Sequence[str], rows: int) -> tuple[dict[str, Array], int, bool]:
