@@ -181,10 +181,14 @@ class Dataset:
         n = len(obs)
         acts = check.check_actions(actions, n)
         rews = check.check_numbers("rewards", rewards, n)
+        harms = check.check_costs(costs, n)
         term = check.check_flags("terminated", terminated, n)
         trunc = check.check_flags("truncated", truncated, n)
         starts = check.episode_starts(term, trunc)
         n_episodes, last = len(starts) - 1, starts[1:] - 1
+        returns = check.check_sums("rewards", rews, starts)
+        for name, harm in harms.items():
+            check.check_sums(f"costs[{name!r}]", harm, starts)
         masks = None if action_masks is None else check.check_masks("action_masks", action_masks, n, "row")
         names = None if action_labels is None else check.check_action_labels(action_labels, acts, n_actions)
         count = check.check_action_count(acts, n_actions if names is None else len(names), masks)
@@ -203,7 +207,7 @@ class Dataset:
             rewards=rews,
             terminated=term,
             truncated=trunc,
-            costs=MappingProxyType(check.check_costs(costs, n)),
+            costs=MappingProxyType(harms),
             propensities=None if propensities is None else check.check_propensities(propensities, n, discrete=discrete),
             action_masks=masks,
             final_observations=(
@@ -216,7 +220,7 @@ class Dataset:
             episode_ids=labels.check_episode_ids(episode_ids, n_episodes),
             n_actions=count,
             horizon=check.check_horizon(horizon, starts),
-            return_range=check.check_return_range(return_range, np.add.reduceat(rews, starts[:-1])),
+            return_range=check.check_return_range(return_range, returns),
             starts=starts,
             features=None if features is None else check_features(features, _width(obs)),
             action_labels=names,

@@ -194,6 +194,15 @@ def check_numbers(name: str, values: object, n_rows: int) -> Array:
     return own(array, raw)
 
 
+def check_sums(name: str, values: Array, starts: Array) -> Array:
+    """Return the sum of `values` over each episode, (E,), refused where it overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums: Array = np.add.reduceat(values, starts[:-1])
+    what = "too large to add up over the episode"
+    refuse_rows(~np.isfinite(sums), name, what, "Expected numbers in a sensible unit.", unit="episode")
+    return sums
+
+
 def check_costs(costs: object, n_rows: int) -> dict[str, Array]:
     """Return the named costs, each finite float64 (N,) and >= 0."""
     if costs is None:
