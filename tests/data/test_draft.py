@@ -46,9 +46,9 @@ def plain(**more):
     return {name: values for name, values in {**columns, **more}.items() if values is not None}
 
 
-def said(columns, **more):
+def said(held_columns, **more):
     """What a draft says, as TOML reads it, after checking that it asks what it leaves open and loads when answered."""
-    drafted = sketch(table(columns, **more))
+    drafted = sketch(table(held_columns, **more))
     values = tomllib.loads(drafted.text)
     is_open = [key for key, value in values.items() if value == OPEN]
     is_open += [f"{key}.{name}" for key, value in values.items() if isinstance(value, dict)
@@ -141,6 +141,13 @@ class TestWhatIsEvident:
         assert Columns.from_mapping(tomllib.loads(text)) == own
         assert 'observations = "o"  # as d4rl says' in text
         assert '"more"' in text.split("# Without a role:")[1]
+
+    def test_costs_beside_what_the_format_says(self):
+        own = Columns(observations="o", action="a", reward="r", terminated="end")
+        columns = {"o": np.ones((N, 2)), "a": STEP, "r": STEP * 1.0, "end": LAST, "infos/cost": STEP * 1.0}
+        values = said({**columns, "infos_before/cost": STEP * 1.0}, columns=own, format="minari")
+        assert values["costs"] == {"cost": "infos/cost"}
+        assert "cost_at" not in values
 
     def test_last_rows_that_are_no_decisions(self):
         values = said(plain(action=np.where(LAST, np.nan, STEP % 3), reward=np.where(LAST, np.nan, 1.0)))

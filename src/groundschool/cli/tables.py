@@ -59,7 +59,7 @@ def checked(found: Findings) -> str:
     lines = [
         f"{found.n_episodes:,} episodes, {found.n_rows:,} rows: {counts(found.to_json()['counts'])}",
         f"{len(found.ran) - not_applicable} checks ran, {not_applicable} do not apply to this log (--json says why). "
-        f"On a log without faults, the chance that any of them warns is at most {found.false_alarm:.1%}.",
+        f"On a log without faults, the chance that a statistical one warns is at most {found.false_alarm:.1%}.",
     ]
     return "\n".join([*lines, *found.notes])
 

@@ -279,12 +279,16 @@ def _mask(entries: Entries, sample: Sample) -> None:
 def _costs(entries: Entries, sample: Sample, *, declared: bool) -> None:
     for name in _numeric(entries, sample):
         there = roles.seen(sample.columns[name])
-        if not roles.words(name) & roles.COST or len(there) == 0:
+        if not roles.words(name) & roles.COST or roles.words(name) & roles.BEFORE or len(there) == 0:
             continue
         if there.min() < 0:
             entries.leave(name, "named like a cost, but falls below 0, which a cost must not")
             continue
-        entries.costs[name] = name, f"by its name; {roles.span(sample.columns[name])}"
+        short = re.split(r"[/:]", name)[-1]
+        entries.costs[name if short in entries.costs else short] = (
+            name,
+            f"by its name; {roles.span(sample.columns[name])}",
+        )
         entries.used.add(name)
     if entries.costs and "cost_at" not in entries.values and not declared:
         entries.ask(

@@ -79,6 +79,7 @@ COST = frozenset(
     }
 )
 IDENTITY = frozenset({"id", "ids", "uuid", "guid", "uid", "unnamed", "row", "index", "idx", "hash"})
+BEFORE = frozenset({"before", "previous", "prev", "last"})
 AFTERWARDS = frozenset({"return", "returns", "rtg", "advantage", "advantages", "next", "new"})
 
 
