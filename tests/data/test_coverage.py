@@ -59,8 +59,8 @@ def test_support_starts_at_ten():
     assert found.bands.tolist() == [[3, 2], [2, 1], [0, 1]]
     text = found.describe()
     assert "visited 3 states" in text
-    assert "of the 6 pairs of state and action, 16.7 % never occur and 33.3 % occur fewer than 10" in text.lower()
-    assert "18.3 % of the steps lie where at most one of the 2 actions" in text
+    assert "of the 6 pairs of state and action, 16.7\u202f% never occur and 33.3\u202f% occur fewer than 10" in text.lower()
+    assert "18.3\u202f% of the steps lie where at most one of the 2 actions" in text
     assert "What was never visited has no state here" in text
 
 

@@ -254,4 +254,4 @@ def _others(count: int, kind: Kind) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\u202f%"

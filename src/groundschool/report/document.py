@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groundschool.evaluation.tabular import ExactValue
+from groundschool.report.data_section import section
 from groundschool.report.facts import LogFacts, PolicyFacts, ReportData
 from groundschool.report.outcomes import event_names
 from groundschool.report.reading import read
@@ -100,6 +101,7 @@ def _log(log: LogFacts) -> dict[str, Any]:
         ],
         "dropped_transitions": log.dropped_transitions,
         "notes": list(log.notes),
+        "checked": section(log),
     }
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from groundschool.report import learning, maps, outcomes
+from groundschool.report import coverage_figure, learning, maps, outcomes
+from groundschool.report.data_section import coverage_alt, named_coverage
 from groundschool.report.facts import ReportData
 from groundschool.report.words import number, percent
 
@@ -19,7 +20,7 @@ class Drawing(NamedTuple):
     name
         Of the file, without ending.
     section
-        Where on the page: ``log``, ``rollouts``, ``map``, ``diagnostics`` or ``training``.
+        Where on the page: ``log``, ``checked``, ``rollouts``, ``map``, ``diagnostics`` or ``training``.
     title
         The question it answers.
     alt
@@ -43,7 +44,15 @@ class Drawing(NamedTuple):
 
 def draw(data: ReportData) -> list[Drawing]:
     """Draw every figure the facts allow, in the order of the page."""
-    made = [_visitation(data), _rewards(data), *_rollouts(data), *_map(data), *_diagnostics(data), *_training(data)]
+    made = [
+        _visitation(data),
+        _rewards(data),
+        _coverage(data),
+        *_rollouts(data),
+        *_map(data),
+        *_diagnostics(data),
+        *_training(data),
+    ]
     return [drawing for drawing in made if drawing is not None]
 
 
@@ -87,6 +96,17 @@ def _rewards(data: ReportData) -> Drawing:
         "rewards", "log", figure, alt, caption, kind="values" if few else "left edges of bins",
         values=values.tolist(), counts=counts.tolist(),
     )  # fmt: skip
+
+
+def _coverage(data: ReportData) -> Drawing | None:
+    found = named_coverage(data.log)
+    if found is None:
+        return None
+    caption = (
+        "One column a place, one row an action; darker is more often, on a log scale, and hatched is never. "
+        "Places that were never visited have no column."
+    )
+    return _drawing("coverage", "checked", coverage_figure.coverage(found), coverage_alt(found), caption)
 
 
 def _rollouts(data: ReportData) -> list[Drawing]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from groundschool.report.data_section import doubts
 from groundschool.report.words import estimate, number, percent, rate
 
 
@@ -17,6 +18,9 @@ def read(facts: Mapping[str, Any]) -> list[dict[str, str]]:
         The report's document, without its reading.
     """
     sentences = [{"about": "The log", "text": _log(facts["log"])}]
+    checked = facts["log"].get("checked")
+    if checked is not None and (text := doubts(checked)):
+        sentences.append({"about": "The data, checked", "text": text})
     reference = _reference(facts)
     for policy in facts["policies"]:
         if text := _policy(policy, facts["events"]):
