@@ -40,10 +40,11 @@ def source(file: Any, path: Path, format: str) -> Source:
     missing = [name for name in FIELDS if name not in names]
     if missing:
         raise InputError(f"{path}: has no {missing[0]!r}. Expected d3rlpy's fields: {', '.join(FIELDS)}.")
+    ours = _ours.read_hdf5(file, path)
     reader = _Episodes(path, int(count))
     for name in names:
         if name != "terminated":
-            reader.look(file, name)
+            reader.look(file, name, asks=ours is None)
     kinds = {name: one.kind for name, one in reader.stored.items()}
     kinds |= {"episode": "integer", "terminals": "flag", "timeouts": "flag"}
     observations = [name for name in kinds if name == "observations" or name.startswith("observations/")]
@@ -55,7 +56,6 @@ def source(file: Any, path: Path, format: str) -> Source:
         terminated="terminals",
         truncated="timeouts",
     )
-    ours = _ours.read_hdf5(file, path)
     if ours is not None:
         reader.add_ours(file, ours)
         kinds |= {name: one.kind for name, one in reader.extras.items()}
@@ -67,7 +67,6 @@ def source(file: Any, path: Path, format: str) -> Source:
         format=format,
         kinds=kinds,
         batches=reader.batches,
-        n_rows=None if ours is None else int(reader.starts[-1]),
         columns=columns,
         notes=() if ours is None else ours.notes,
         declared={} if ours is None else ours.declared,
@@ -96,8 +95,6 @@ class _Episodes:
         Arrays over all rows that groundschool added.
     starts : (E + 1,) int64
         Offsets of those rows; empty in files of others.
-    final_rows : bool
-        Whether the last row of an episode that was cut off only holds its final observation.
     finals : bool
         Whether every episode's final observation is there.
     """
@@ -107,16 +104,15 @@ class _Episodes:
     stored: dict[str, _Stored] = field(default_factory=dict)
     extras: dict[str, Field] = field(default_factory=dict)
     starts: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    final_rows: bool = False
     finals: bool = False
 
-    def look(self, file: Any, name: str) -> None:
-        """Note how the column `name` is stored, by the first episode."""
+    def look(self, file: Any, name: str, *, asks: bool) -> None:
+        """Note how the column `name` is stored, by the first episode; `asks`, whether actions may be ambiguous."""
         several = [f"{name}/{j}" for j in range(MAX_PARTS) if f"{name}_0_{j}" in file]
         parts = [name] if f"{name}_0" in file else several
         for part in parts:
             dataset = self._dataset(file, part, 0)
-            kind = self._kind(dataset, part)
+            kind = self._kind(dataset, part, asks=asks)
             if kind != "other":
                 tail = dataset.shape[1:] if dataset.shape else None
                 self.stored[part] = _Stored(kind, tail, row_bytes(dataset.dtype, dataset.shape))
@@ -130,7 +126,6 @@ class _Episodes:
         self.starts = starts_of(ours.lengths)
         if len(ours.lengths) != self.n_episodes:
             raise InputError(f"{self.path}: {_ours.GROUP} knows {len(ours.lengths):,} of {self.n_episodes:,} episodes.")
-        self.final_rows = ours.final_rows
         self.finals = _ours.FINALS in file
         if self.finals:
             finals = _hdf5.dataset_at(file, _ours.FINALS, self.path)
@@ -155,18 +150,28 @@ class _Episodes:
         with _hdf5.opened(self.path) as file:
             for episode in range(self.n_episodes):
                 ended = bool(_hdf5.scalar(file, f"terminated_{episode}", self.path))
-                length = self._length(file, episode) - (self.final_rows and not ended)
+                length = self._length(file, episode, ended)
                 for first in range(0, length, step):
                     end = min(first + step, length)
                     yield {name: self._column(file, name, episode, (first, end, length), ended) for name in names}
 
-    def _length(self, file: Any, episode: int) -> int:
+    def _length(self, file: Any, episode: int, ended: bool) -> int:
+        """Return the steps of an episode; of a row that groundschool added for its final observation, one less."""
         lengths = {
             where(name, episode): self._dataset(file, name, episode).shape[0]
             for name, one in self.stored.items()
             if one.tail is not None
         }
-        return lengths_agree(self.path, lengths)
+        stored = lengths_agree(self.path, lengths)
+        if len(self.starts) == 0:
+            return stored
+        length = int(self.starts[episode + 1] - self.starts[episode])
+        if stored not in (length, length + (not ended)):
+            raise InputError(
+                f"{self.path}: episode {episode} has {stored:,} rows, but groundschool wrote {length:,} steps. "
+                f"Something else changed it: remove its group {_ours.GROUP!r} to read it as any other d3rlpy file."
+            )
+        return length
 
     def _column(self, file: Any, name: str, episode: int, span: tuple[int, int, int], ended: bool) -> Array:
         first, end, length = span
@@ -200,13 +205,13 @@ class _Episodes:
             raise InputError(f"{self.path}: {place!r} has shape {dataset.shape}, unlike {where(name, 0)!r}.")
         return dataset
 
-    def _kind(self, dataset: Any, name: str) -> str:
+    def _kind(self, dataset: Any, name: str, *, asks: bool) -> str:
         if not dataset.shape:
             return kind_of(dataset.dtype, (1,))
         wide = keeps_width(name, dataset.dtype.kind)
         if name == "observations" and dataset.dtype.kind in "iu":
             wide = False  # one column of integers: state ids
-        elif wide and name == "actions" and dataset.shape[1:] == (1,):
+        elif asks and wide and name == "actions" and dataset.shape[1:] == (1,):
             # Where d3rlpy would call floats discrete, a person has to say it: one number a row is asked about.
             values = dataset[:]
             wide = not bool((values == np.floor(values)).all())

@@ -26,14 +26,17 @@ COST_PREFIXES = ("cost_", "costs:", "costs/")
 KNOWN = frozenset(name for names in ROLES.values() for name in names) | {COST}
 
 # Their width says that they are lists, even if it is 1.
-WIDE = frozenset({"observations", "next_observations", "final_observations", "action_masks", "next_action_masks"})
+WIDE = frozenset(
+    {"observations", "next_observations", "final_observations", "action_mask", "action_masks", "next_action_masks"}
+)
 
 
 def keeps_width(name: str, dtype_kind: str) -> bool:
     """Return whether a field of width 1 stays a list: observations, masks, and actions that are measured."""
-    return name in WIDE or name.startswith(("observations/", "next_observations/")) or (
-        name.split("/")[0] == "actions" and dtype_kind == "f"
-    )  # fmt: skip
+    root = name.split("/")[0]
+    if root == "actions":
+        return dtype_kind == "f"
+    return name.split("/")[-1] in WIDE or root in ("observations", "next_observations")
 
 
 def is_known(name: str) -> bool:

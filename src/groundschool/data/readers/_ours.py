@@ -46,8 +46,6 @@ class Ours:
         The labels, under the names that `columns` gives them.
     lengths : (E,) int64
         Rows of each episode; empty where the format says so itself.
-    final_rows : bool
-        Whether episodes that were cut off have a further row, which only holds their final observation.
     """
 
     columns: Columns
@@ -56,7 +54,6 @@ class Ours:
     labels: Mapping[str, str]
     episodes: Mapping[str, Array] = field(default_factory=dict)
     lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    final_rows: bool = False
 
     def kind(self, label: str) -> str:
         """Return the kind of the column that a label becomes."""
@@ -143,5 +140,4 @@ def _checked(values: Any) -> Ours:
         else:
             declared[name] = _DECLARED[name](value)
     notes = tuple(str(note) for note in values["notes"])
-    columns = Columns.from_mapping(values["columns"])
-    return Ours(columns, declared, notes, labels, final_rows=bool(values["final_rows"]))
+    return Ours(Columns.from_mapping(values["columns"]), declared, notes, labels)

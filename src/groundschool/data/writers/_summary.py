@@ -1,0 +1,166 @@
+"""What writers need to know of a log whose parts pass one by one, and what they mark so that it comes back whole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundschool.data.columns import Columns
+from groundschool.data.dataset import Dataset
+from groundschool.data.fingerprint import declared_names, layout
+from groundschool.data.readers._ours import VERSION
+from groundschool.data.validation import Array
+from groundschool.errors import InputError
+
+_DRAFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.tmp")
+
+
+@dataclass
+class Summary:
+    """Of the parts of a log seen so far; `first` is the first of them, whose columns all others must have.
+
+    Attributes
+    ----------
+    horizon, n_actions, largest_action, largest_id : int
+        The largest of all parts; `largest_id` is of state ids.
+    n_both : int
+        Episodes that were terminated and truncated.
+    n_followed, n_lost, n_short : int
+        Episodes that were truncated and not terminated: with a final observation; without; without, after one step.
+    default_ids : bool
+        Whether episodes are numbered from 0, in order.
+    """
+
+    first: Dataset | None = None
+    n_rows: int = 0
+    n_episodes: int = 0
+    horizon: int = 0
+    n_actions: int = 0
+    largest_action: int = 0
+    largest_id: int = 0
+    n_both: int = 0
+    n_followed: int = 0
+    n_lost: int = 0
+    n_short: int = 0
+    default_ids: bool = True
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def add(self, part: Dataset) -> None:
+        """Take note of the next part."""
+        if self.first is None:
+            self.first = part
+        elif _shape(part) != _shape(self.first):
+            raise InputError("the parts of the log do not have the same columns. Expected parts of one log.")
+        own = np.arange(self.n_episodes, self.n_episodes + part.n_episodes)
+        self.default_ids = self.default_ids and np.array_equal(part.episode_ids, own)
+        self.n_rows += part.n_steps
+        self.n_episodes += part.n_episodes
+        self.horizon = max(self.horizon, part.horizon)
+        self.n_actions = max(self.n_actions, part.n_actions or 0)
+        if part.is_discrete:
+            self.largest_action = max(self.largest_action, int(part.actions.max()))
+        if part.observations.ndim == 1:
+            finals = part.observations if part.final_observations is None else part.final_observations
+            self.largest_id = max(self.largest_id, int(part.observations.max()), int(finals.max()))
+        last = part.starts[1:] - 1
+        cut = part.truncated[last] & ~part.terminated[last]
+        known = known_finals(part)
+        self.n_followed += int((cut & known).sum())
+        self.n_lost += int((cut & ~known).sum())
+        self.n_short += int((cut & ~known & (part.lengths == 1)).sum())
+        self.n_both += int((part.truncated[last] & part.terminated[last]).sum())
+        self.notes |= dict.fromkeys(part.notes)
+
+    @property
+    def log(self) -> Dataset:
+        """The first part, which shows what columns there are."""
+        if self.first is None:
+            raise InputError("the log is empty. Expected at least one episode.")
+        return self.first
+
+    def labels(self) -> dict[str, str]:
+        """Return the kind of every label of episodes that the log has."""
+        kinds = {"episode_id": _kind(self.log.episode_ids)}
+        if self.log.groups is not None:
+            kinds["group"] = _kind(self.log.groups)
+        if self.log.times is not None:
+            kinds["time"] = _kind(self.log.times)
+        return kinds
+
+    def declared(self) -> dict[str, Any]:
+        """Return what the log declares, JSON-ready."""
+        names = declared_names(self.log)
+        return {
+            "horizon": self.horizon,
+            "n_actions": self.n_actions if self.log.is_discrete else None,
+            "return_range": None if self.log.return_range is None else list(self.log.return_range),
+            "features": names.get("features"),
+            "action_labels": names.get("action_labels"),
+        }
+
+    def marks(self, columns: Columns) -> dict[str, Any]:
+        """Return the marks that `groundschool.data.readers._ours` reads, JSON-ready."""
+        return {
+            "version": VERSION,
+            "columns": columns.to_json(),
+            "declared": self.declared(),
+            "labels": self.labels(),
+            "notes": list(self.notes),
+        }
+
+    def kept_apart(self) -> list[str]:
+        """Return what the log has beyond observations, actions, rewards, ends and costs, in words."""
+        log = self.log
+        there = {
+            "propensities": log.propensities is not None,
+            "action masks": log.action_masks is not None,
+            "episode ids": not self.default_ids,
+            "groups": log.groups is not None,
+            "times": log.times is not None,
+            "feature names": log.features is not None,
+            "action labels": log.action_labels is not None,
+            "the return range": log.return_range is not None,
+            "the number of actions": log.is_discrete,
+            "the horizon": True,
+        }
+        return [what for what, has in there.items() if has]
+
+
+def known_finals(part: Dataset) -> Array:
+    """Return which episodes have a final observation, (E,) bool: all NaN is none."""
+    if part.final_observations is None:
+        return np.zeros(part.n_episodes, np.bool_)
+    finals = part.final_observations.reshape(part.n_episodes, -1)
+    return np.asarray(~(finals != finals).all(axis=1))
+
+
+def following(column: Array, starts: Array, finals: Array) -> Array:
+    """Return what follows each row: the next row, and after the last one of an episode its entry of `finals`."""
+    after = np.empty_like(column)
+    after[:-1] = column[1:]
+    after[starts[1:] - 1] = finals
+    return after
+
+
+def final_name(target: Path) -> str:
+    """Return the name that a draft will have once it is complete."""
+    draft = _DRAFT.fullmatch(target.name)
+    return draft["name"] if draft else target.name
+
+
+def in_words(things: list[str]) -> str:
+    """Return ``a, b and c``."""
+    return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
+
+
+def _kind(labels: Array) -> str:
+    return "text" if labels.dtype.kind == "U" else str(labels.dtype)
+
+
+def _shape(part: Dataset) -> Any:
+    labels = [None if one is None else one.dtype.kind for one in (part.episode_ids, part.groups, part.times)]
+    return layout(part), labels, part.return_range, declared_names(part), list(part.costs)
