@@ -56,7 +56,7 @@ def measured_as_counted(view: View) -> Iterator[Finding]:
 
 
 def counted_as_measured(view: View) -> Iterator[Finding]:
-    """Float columns of actions with no more than 20 distinct values, all whole: a warning where all columns are so."""
+    """Float columns of actions with 2 to 20 distinct values, all whole: a warning where all columns are so."""
     raw = view.raw
     if raw.is_discrete or raw.n_rows < _ENOUGH_ROWS:
         return
@@ -92,7 +92,7 @@ def _few_whole(view: View, j: int) -> Array | None:
             seen = np.union1d(seen, values)
         if len(seen) > _FEW:
             return None
-    return seen if len(seen) else None
+    return seen if len(seen) > 1 else None
 
 
 def one_action(view: View) -> Iterator[Finding]:

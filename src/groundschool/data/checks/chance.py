@@ -9,16 +9,18 @@ from groundschool.data.content import mixed
 from groundschool.data.validation import Array
 
 _DISTINCT = 0.9
-_ENOUGH_ROWS = 50
+_ENOUGH_MEASURED, _ENOUGH_COUNTED = 50, 500  # rows
+_LOOKED_AT, _DISTINCT_VALUES = 200, 0.4
 _BEGIN, _FINISH = np.uint64(0x5851F42D4C957F2D), np.uint64(0x14057B7EF767814F)
 LEVEL = 1e-3
 
 
-def alone(rows: Array, starts: Array, episodes: Array) -> Array | None:
+def alone(rows: Array, starts: Array, episodes: Array, *, measured: bool) -> Array | None:
     """Return which rows no other episode has, (N,) bool, or None where rows do repeat by chance.
 
     Looked at are the rows of the first of all equal episodes, without rows equal to the one before. They are taken not
-    to repeat by chance if at least nine in ten of at least 50 are distinct.
+    to repeat by chance if at least nine in ten of at least 50 are distinct, of at least 500 where nothing is measured:
+    in a small log of a small world few rows repeat.
 
     Parameters
     ----------
@@ -27,6 +29,8 @@ def alone(rows: Array, starts: Array, episodes: Array) -> Array | None:
     starts : (E + 1,) int64
     episodes : (E,) uint64
         Hashes.
+    measured : bool
+        Whether some column is; see `is_measured`.
     """
     fresh = np.ones(len(rows), np.bool_)
     np.not_equal(rows[1:], rows[:-1], out=fresh[1:])
@@ -37,13 +41,20 @@ def alone(rows: Array, starts: Array, episodes: Array) -> Array | None:
         is_copy[copies] = True
         fresh &= ~np.repeat(is_copy, np.diff(starts))
     ordered = np.sort(rows[fresh])
-    if len(ordered) < _ENOUGH_ROWS:
+    if len(ordered) < (_ENOUGH_MEASURED if measured else _ENOUGH_COUNTED):
         return None
     changes = ordered[1:] != ordered[:-1]
     if 1 + np.count_nonzero(changes) < _DISTINCT * len(ordered):
         return None
     repeated = ordered[1:][~changes]
     return ~_is_in(rows, repeated)
+
+
+def is_measured(columns: Array) -> bool:
+    """Return whether at least four in ten of 200 values (at most) of one of the columns (n, d) are distinct."""
+    some = np.sort(columns[:: max(len(columns) // _LOOKED_AT, 1)], axis=0)
+    distinct = 1 + np.count_nonzero(some[1:] != some[:-1], axis=0)
+    return bool((distinct >= _DISTINCT_VALUES * len(some)).any())
 
 
 def later_copies(hashes: Array) -> Array:

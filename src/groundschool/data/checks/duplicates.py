@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from groundschool.data.checks.chance import alone, beyond_chance, expected_elsewhere, later_copies
+from groundschool.data.checks.chance import alone, beyond_chance, expected_elsewhere, is_measured, later_copies
 from groundschool.data.checks.finding import Check, Finding
 from groundschool.data.checks.saying import at_rows, percent, several, share
 from groundschool.data.checks.view import View
@@ -27,7 +27,7 @@ def duplicated_episodes(view: View) -> Iterator[Finding]:
     copies = later_copies(hashes)
     if not len(copies):
         return
-    own = alone(view.row_hashes, raw.starts, hashes)
+    own = _alone(view)
     if own is not None:
         copies = copies[_any_in(own, raw.starts)[copies]]
     else:
@@ -67,7 +67,7 @@ def duplicated_rows(view: View) -> Iterator[Finding]:
     same[1:] = hashes[1:] == hashes[:-1]
     same[raw.starts[:-1]] = False
     rows = np.flatnonzero(same)
-    if not len(rows) or alone(hashes, raw.starts, view.episode_hashes) is None:
+    if not len(rows) or _alone(view) is None:
         return
     carried = any(feature.forward_fill for feature in raw.features or ())
     yield at_rows(
@@ -98,7 +98,7 @@ def shared_episodes(raw: RawLog, other: RawLog) -> Finding | None:
     found = np.flatnonzero(np.isin(view.episode_hashes, others.episode_hashes))
     if not len(found):
         return None
-    own = alone(view.row_hashes, raw.starts, view.episode_hashes)
+    own = _alone(view)
     if own is not None:
         found = found[_any_in(own, raw.starts)[found]]
     else:
@@ -130,6 +130,13 @@ def shared_episodes(raw: RawLog, other: RawLog) -> Finding | None:
         first_episode=label,
         measured={"share": part},
     )
+
+
+def _alone(view: View) -> Array | None:
+    """Return which rows no other episode has, or None where rows repeat by chance."""
+    raw = view.raw
+    measured = raw.observations.ndim > 1 and is_measured(view.flat[view.sampled_rows])
+    return alone(view.row_hashes, raw.starts, view.episode_hashes, measured=measured)
 
 
 def _any_in(rows: Array, starts: Array) -> Array:

@@ -133,7 +133,7 @@ def outside_return_range(view: View) -> Iterator[Finding]:
     with np.errstate(invalid="ignore"):
         returns = np.add.reduceat(raw.rewards, raw.starts[:-1])
     slack = 1e-9 * max(1.0, abs(low), abs(high))  # sums of rewards carry rounding
-    outside = np.flatnonzero((returns < low - slack) | (returns > high + slack))
+    outside = np.flatnonzero(np.isfinite(returns) & ((returns < low - slack) | (returns > high + slack)))
     if len(outside):
         found = returns[outside]
         yield at_episodes(

@@ -68,7 +68,7 @@ def names_identity(name: str) -> bool:
     if _WORDS & set(text) or _PAIRS & pairs or text in (["name"], ["id"]):
         return True
     # "visit number" counts visits; "visit id" names one.
-    if any(one in _PERSONS and other in _NUMBERS or one in _RECORDS and other == "id" for one, other in pairs):
+    if any((one in _PERSONS and other in _NUMBERS) or (one in _RECORDS and other == "id") for one, other in pairs):
         return True
     return any(word.endswith("id") and word[:-2] in _PERSONS | _RECORDS for word in text)
 

@@ -131,14 +131,11 @@ def duplicated_steps(view: View) -> Iterator[Finding]:
 
 
 def gaps_in_steps(view: View) -> Iterator[Finding]:
-    """Steps that rise by more than they usually do, and steps that do not rise by one."""
+    """Steps that rise by more than one and a half times what they usually rise by."""
     raw = view.raw
-    if raw.steps is None or raw.n_rows < 2:
-        return
     unit = _unit(view)
-    if unit is None:
+    if raw.steps is None or unit is None:
         return
-    where = raw.name("steps")
     gaps = _within(view, lambda before, after: after - before > 1.5 * unit)
     if len(gaps):
         largest = float((raw.steps[gaps] - raw.steps[gaps - 1]).max())
@@ -146,18 +143,23 @@ def gaps_in_steps(view: View) -> Iterator[Finding]:
             view,
             "step-gaps",
             "warning",
-            where,
+            raw.name("steps"),
             gaps,
             f"further than {unit:g} from the row before (up to {largest:g})",
             why="Rows are missing there: what happened in between, its rewards and its costs, is credited to nobody.",
             do="Restore the missing rows, cut the episode there, or leave it out.",
             measured={"unit": unit, "largest": largest},
         )
-    if unit != 1:
+
+
+def unit_of_steps(view: View) -> Iterator[Finding]:
+    """Steps that do not rise by one."""
+    unit = _unit(view)
+    if unit not in (None, 1.0):
         yield Finding(
             check="step-unit",
             severity="note",
-            where=where,
+            where=view.raw.name("steps"),
             what=f"Steps usually rise by {unit:g} and not by 1.",
             why="A horizon counts rows, and a discount is applied once a row, whatever the step says.",
             do="Say horizon= in rows.",
@@ -168,7 +170,8 @@ def gaps_in_steps(view: View) -> Iterator[Finding]:
 def _unit(view: View) -> float | None:
     """Return the usual rise of the step: the median of those above 0, of the first million rows."""
     raw = view.raw
-    assert raw.steps is not None
+    if raw.steps is None or raw.n_rows < 2:
+        return None
     rises = np.diff(raw.steps[:_SAMPLED_STEPS])
     ends = raw.starts[1:-1][raw.starts[1:-1] < len(rises) + 1] - 1
     rises[ends] = np.nan
@@ -272,6 +275,7 @@ CHECKS: tuple[Check, ...] = (
     Check("step-order", "steps that go down within an episode", falling_steps),
     Check("duplicated-steps", "a step that an episode has twice", duplicated_steps),
     Check("step-gaps", "gaps between steps", gaps_in_steps),
+    Check("step-unit", "steps that do not rise by one", unit_of_steps),
     Check("step-start", "episodes that begin at another step than the others", first_steps),
     Check("next-observations", "next observations that the next row does not bear out", next_observations),
 )

@@ -133,6 +133,9 @@ def _outlying(view: View, j: int) -> Finding | None:
         return np.isfinite(distance) & (distance > limit)
 
     rows = rows_where(far, column)
+    rows = rows[~np.isin(column[rows], _in_precision(SENTINELS, column.dtype))]  # reported as what they are
+    if not len(rows):
+        return None
     values = column[rows].astype(np.float64)
     near = _nearest_range(column, rows)
     if np.abs(values - middle).min() < GAP * max(near[1] - middle, middle - near[0]):
@@ -162,8 +165,8 @@ def _scale(sample: Array, middle: float) -> float:
 
 
 def _nearest_range(column: Array, rows: Array) -> tuple[float, float]:
-    """Return the lowest and highest finite value outside `rows`."""
-    keep = np.isfinite(column)
+    """Return the lowest and highest finite value outside `rows`, sentinels aside."""
+    keep = np.isfinite(column) & ~np.isin(column, _in_precision(SENTINELS, column.dtype))
     keep[rows] = False
     return float(column.min(where=keep, initial=np.inf)), float(column.max(where=keep, initial=-np.inf))
 

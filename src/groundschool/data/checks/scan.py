@@ -11,6 +11,7 @@ import numpy as np
 from groundschool.data.validation import Array
 
 BLOCK_NUMBERS = 1 << 22
+SAMPLE_NUMBERS = 1 << 22
 
 
 def blocks(n_rows: int, width: int = 1) -> Iterator[slice]:
@@ -40,8 +41,8 @@ def rows_where(bad: Callable[..., Any], *columns: Array) -> Array:
 
 
 def thinned(rows: Array, width: int) -> Array:
-    """Return rows at regular distances, so that rows of `width` numbers are about `BLOCK_NUMBERS` numbers at most."""
-    return rows[:: max(-(-len(rows) * width // BLOCK_NUMBERS), 1)]
+    """Return rows at regular distances, so that with `width` numbers each they are `SAMPLE_NUMBERS` at most."""
+    return rows[:: max(-(-len(rows) * width // SAMPLE_NUMBERS), 1)]
 
 
 def is_blank(labels: Array) -> Array:

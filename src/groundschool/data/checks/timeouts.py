@@ -11,7 +11,7 @@ from groundschool.data.checks.saying import at_episodes
 from groundschool.data.checks.view import View
 from groundschool.data.validation import Array
 
-_LEAST = 3  # episodes at the longest length
+_LEAST, _LEAST_AMONG_TRUNCATED = 3, 8  # episodes at the longest length
 _SPREAD = 10  # lengths, from which on neighbors tell how many episodes one length would have
 
 
@@ -20,7 +20,8 @@ def timeouts_as_terminals(view: View) -> Iterator[Finding]:
 
     A termination is *ordinary* where its reward and costs lie within the range of those of rows that end nothing: no
     goal was reached and no hazard met. With L > 1 the longest length, no episode of which is flagged truncated alone,
-    and T >= 3 ordinary terminations there, the finding is made where
+    and T >= 3 ordinary terminations there (8 where some shorter episode is flagged truncated alone), the finding is
+    made where
 
     - all episodes have L rows, and at least a tenth of them end ordinarily; or
     - no shorter episode ends ordinarily; or
@@ -33,11 +34,14 @@ def timeouts_as_terminals(view: View) -> Iterator[Finding]:
     longest = int(raw.lengths.max())
     at_longest = raw.lengths == longest
     terminated = raw.terminated[view.last]
-    if longest < 2 or bool((raw.truncated[view.last] & ~terminated)[at_longest].any()):
+    truncated = raw.truncated[view.last] & ~terminated
+    if longest < 2 or (truncated & at_longest).any():
         return
     ordinary = terminated & _ordinary(view)
     piled = np.flatnonzero(ordinary & at_longest)
-    if len(piled) < _LEAST or not _is_pile(len(piled), raw.lengths[ordinary & ~at_longest], longest, at_longest):
+    if len(piled) < (_LEAST_AMONG_TRUNCATED if truncated.any() else _LEAST):
+        return
+    if not _is_pile(len(piled), raw.lengths[ordinary & ~at_longest], longest, at_longest):
         return
     yield at_episodes(
         view,

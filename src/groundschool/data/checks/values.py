@@ -13,6 +13,8 @@ from groundschool.data.checks.view import View
 from groundschool.data.features import Feature
 from groundschool.data.validation import Array
 
+_ENOUGH_ROWS = 50  # of which a column that never changes, or equals another one, is no chance
+
 
 def infinite_observations(view: View) -> Iterator[Finding]:
     """Infinity in observations, each column by itself, and in final observations."""
@@ -115,7 +117,7 @@ def constant_observations(view: View) -> Iterator[Finding]:
         (
             Finding(
                 check="constant-observation",
-                severity="warning" if raw.observations.ndim <= 2 else "note",
+                severity="warning" if raw.observations.ndim <= 2 and raw.n_rows >= _ENOUGH_ROWS else "note",
                 where=raw.feature_names()[j],
                 what=f"Every value{' that is there' if found.blank[j] else ''} is {found.low[j]:g}.",
                 why="A column that never changes tells nothing, and a policy has never seen another value of it.",
@@ -151,7 +153,7 @@ def duplicated_observations(view: View) -> Iterator[Finding]:
     yield from few(
         Finding(
             check="duplicated-observation",
-            severity="warning",
+            severity="warning" if raw.n_rows >= _ENOUGH_ROWS else "note",
             where=names[j],
             what=f"Every value is equal to that of {names[i]!r} in the same row.",
             why="The same number twice counts double in every distance and hides a column that was meant to be there.",
