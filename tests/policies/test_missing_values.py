@@ -271,6 +271,9 @@ def test_observe_by_hand():
     third = policy.observe({}, second)
     np.testing.assert_array_equal(third, np.array([71, NAN, 1, 1, 1], np.float32))  # bp is not carried forward
     np.testing.assert_array_equal(policy.observe({}, None), [NAN, NAN, NAN, 1, 1])
+    np.testing.assert_array_equal(policy.greedy().observe({AGE: True}, first), policy.observe({AGE: True}, first))
+    with pytest.raises(InputError, match="does not know its readings by name"):
+        gs.TabularPolicy(np.eye(2)).greedy().observe({AGE: 1.0})
 
 
 @pytest.mark.parametrize(

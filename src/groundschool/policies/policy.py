@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -115,6 +116,13 @@ class GreedyPolicy(DiscretePolicy):
     def greedy(self) -> Policy:
         """Return itself."""
         return self
+
+    def observe(self, reading: Mapping[str, float | None], previous: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Turn one raw reading into an observation, as the policy whose action this one takes does."""
+        if not hasattr(self.policy, "observe"):
+            raise InputError(f"policy {self.policy.name!r} does not know its readings by name. Pass it arrays.")
+        observation: NDArray[Any] = self.policy.observe(reading, previous)
+        return observation
 
     def describe(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the wrapped policy's tensors and facts under kind ``greedy``."""
