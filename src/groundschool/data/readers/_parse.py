@@ -105,7 +105,8 @@ class Column:
             if self._kind == "integer" and self._large:
                 return False
             size = np.abs(values.to_numpy(zero_copy_only=False))
-            return not (np.any(size > EXACT) and pc.any(pc.match_substring_regex(texts, DIGITS)).as_py())
+            # A float of that size may be what rounding left of an integer.
+            return not (np.any(size >= EXACT) and pc.any(pc.match_substring_regex(texts, DIGITS)).as_py())
         return True
 
     def _first_odd(self, texts: pa.Array, first_row: int) -> tuple[int, str, str] | None:
