@@ -59,7 +59,10 @@ def test_support_starts_at_ten():
     assert found.bands.tolist() == [[3, 2], [2, 1], [0, 1]]
     text = found.describe()
     assert "visited 3 states" in text
-    assert "of the 6 pairs of state and action, 16.7\u202f% never occur and 33.3\u202f% occur fewer than 10" in text.lower()
+    assert (
+        "of the 6 pairs of state and action, 16.7\u202f% never occur and 33.3\u202f% occur fewer than 10"
+        in text.lower()
+    )
     assert "18.3\u202f% of the steps lie where at most one of the 2 actions" in text
     assert "What was never visited has no state here" in text
 
@@ -180,6 +183,8 @@ def test_rows_without_a_usable_action_are_left_out_and_counted():
     for actions in ([-1, -1], [[np.nan], [np.nan]]):
         with pytest.raises(InputError, match="no row has a usable action"):
             coverage(raw_of(np.zeros(2, int), actions))
+    with pytest.raises(InputError, match="no row has a usable action"):
+        coverage(raw_of(np.zeros((0, 2)), np.zeros(0, int)))
 
 
 def test_absurd_action_numbers_are_pooled_not_allocated():

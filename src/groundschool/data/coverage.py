@@ -212,8 +212,8 @@ def coverage(log: Dataset | RawLog, *, seed: int = 0, min_episodes: int | None =
         If no row has a usable action.
     """
     raw = log if isinstance(log, RawLog) else RawLog.of(log)
-    cells = count_cells(raw, seed=seed, steps_per_cell=2 * SUPPORTED)
-    if not len(cells.steps):
+    cells = count_cells(raw, seed=seed, steps_per_cell=2 * SUPPORTED) if raw.n_rows else None
+    if cells is None or not len(cells.steps):
         raise InputError("coverage: no row has a usable action. Expected integers from 0, or finite numbers.")
     discreet = raw.groups is not None
     least = max((SMALL_CELL if discreet else 0) if min_episodes is None else min_episodes, 1)

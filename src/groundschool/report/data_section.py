@@ -102,13 +102,13 @@ def doubts(checked: Mapping[str, Any]) -> str:
     counts = checked["counts"]
     serious = [finding for finding in checked["findings"] if finding["severity"] != "note"]
     if not serious:
-        return f"{_count(checked['n_ran'], 'check')} ran and found no error and no warning."
+        return f"{counted(checked['n_ran'], 'check')} ran and found no error and no warning."
     # Errors first, then the one that undermines every number about a policy, then the rest as they come.
     serious.sort(key=lambda f: (f["severity"] != "error", f["check"] != "not-markov"))
     told = [_told(finding) for finding in serious[:_TOLD]]
     more = len(serious) - len(told)
     rest = f" And {number(more)} more, in “The data, checked”." if more else ""
-    found = " and ".join(_count(counts[severity], severity) for severity in ("error", "warning") if counts[severity])
+    found = " and ".join(counted(counts[severity], severity) for severity in ("error", "warning") if counts[severity])
     return f"{found} to settle before what follows is believed. {' '.join(told)}{rest}"
 
 
@@ -117,5 +117,6 @@ def _told(finding: Mapping[str, Any]) -> str:
     return f"{finding['where']}: {what}."
 
 
-def _count(n: int, noun: str) -> str:
+def counted(n: int, noun: str) -> str:
+    """Return ``1 error`` or ``12 errors``."""
     return f"{number(n)} {noun}{'' if n == 1 else 's'}"
