@@ -36,7 +36,10 @@ def source(file: Any, path: Path, format: str) -> Source:
     count = _hdf5.scalar(file, "num_episodes", path)
     if not isinstance(count, int | np.integer) or count < 1:
         raise InputError(f"{path}: num_episodes is {count!r}. Expected at least one episode.")
-    names = [name.decode("utf-8") for name in _hdf5.dataset_at(file, "columns", path)[:].tolist()]
+    stored = _hdf5.dataset_at(file, "columns", path)
+    if stored.dtype.kind == "O":
+        _hdf5.check_heaps(path)
+    names = [name.decode("utf-8") for name in stored[:].tolist()]
     missing = [name for name in FIELDS if name not in names]
     if missing:
         raise InputError(f"{path}: has no {missing[0]!r}. Expected d3rlpy's fields: {', '.join(FIELDS)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ FOREIGN = (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError
 MAX_OBJECTS = 1_000_000
 MAX_DEPTH = 16
 MAX_CHUNK_BYTES = 2**30
+_HEAP = b"GCOL"
 # Compression of constants: beyond this a shape is not backed by the file.
 MAX_EXPANSION = 100_000
 
@@ -135,11 +137,42 @@ def check_stored(dataset: Any, path: Path, name: str) -> None:
         )
 
 
+def check_heaps(path: Path) -> None:
+    """Raise InputError where texts of any length are stored such that HDF5's own library would never end reading them.
+
+    Such texts stand in global heaps (HDF5 file format specification 3.0, III.E), lists of objects with their sizes. At
+    free space of size 0 in one, as damage leaves it, the library goes round in a loop that nothing can stop.
+    """
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        size = data[14] if data[8] < 2 else data[10]  # of a length, in bytes
+        if size not in (2, 4, 8):
+            raise damaged(path, ValueError("its header holds no size of lengths"))
+        head = _aligned(8 + size)
+        at = data.find(_HEAP)
+        while at >= 0:
+            end = min(at + int.from_bytes(data[at + 8 : at + 8 + size], "little"), len(data))
+            object_at = at + head
+            while data[at + 4] == 1 and object_at + head <= end:
+                length = int.from_bytes(data[object_at + 8 : object_at + 8 + size], "little")
+                index = int.from_bytes(data[object_at : object_at + 2], "little")
+                step = head + _aligned(length) if index else length
+                if not 0 < step <= end - object_at:
+                    raise damaged(path, ValueError("texts in it are damaged"))
+                object_at += step
+            at = data.find(_HEAP, at + 4)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 8) * 8
+
+
 def field_of(dataset: Any, path: Path, name: str) -> Field:
     """Return a dataset (N, ...) as a column; its kind is ``other`` where it holds neither numbers nor text."""
     import h5py
 
     dtype, shape, where = dataset.dtype, dataset.shape, dataset.name
+    if dtype.kind == "O":
+        check_heaps(path)
     if (h5py.check_string_dtype(dtype) is not None) and len(shape) == 1:
 
         def text(file: Any, first: int, end: int) -> Array:
@@ -175,5 +208,7 @@ def scalar(file: Any, name: str, path: Path) -> Any:
     dataset = dataset_at(file, name, path)
     if dataset.shape != ():
         raise InputError(f"{path}: {name!r} has shape {dataset.shape}, expected a single value.")
+    if dataset.dtype.kind == "O":
+        check_heaps(path)
     value = dataset[()]
     return value.decode("utf-8") if isinstance(value, bytes) else value

@@ -1,8 +1,8 @@
 """What groundschool's own writers leave in files of other formats, so that a log comes back whole.
 
-HDF5 files hold a group ``groundschool``: ``marks``, JSON; ``episodes/...``, arrays with one entry an episode
-(``length``, ``episode_id``, ``group``, ``time``, ``final_observation``), texts as JSON; and arrays with one entry a
-row. A Minari dataset holds the marks in its ``metadata.json``. Other tools ignore all of them.
+HDF5 files hold a group ``groundschool``: ``marks``, the bytes of JSON; ``episodes/...``, arrays with one entry an
+episode (``length``, ``episode_id``, ``group``, ``time``, ``final_observation``), texts as bytes of JSON, one a line;
+and arrays with one entry a row. A Minari dataset has a file of its own for them. Other tools pass over all of it.
 """
 
 from __future__ import annotations
@@ -90,37 +90,45 @@ def read_hdf5(file: Any, path: Path) -> Ours | None:
     if name not in file:
         return None
     try:
-        values = json.loads(_hdf5.scalar(file, name, path))
+        values = json.loads(_bytes(file, name, path))
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: {name!r} is not JSON ({error}). Write the file again.") from None
     ours = read_marks(values, path)
-
-    def once(label: str) -> Array:
-        dataset = _hdf5.dataset_at(file, f"{EPISODES}/{label}", path)
-        return np.asarray(dataset.asstr()[:] if dataset.dtype.kind == "O" else dataset[:])
-
-    lengths = once("length").astype(np.int64)
+    lengths = np.asarray(_hdf5.dataset_at(file, f"{EPISODES}/length", path)[:]).astype(np.int64)
     if lengths.ndim != 1 or len(lengths) == 0 or (lengths < 1).any():
         raise InputError(f"{path}: {EPISODES}/length holds no lengths of episodes. It is damaged.")
-    episodes = {f"{EPISODES}/{label}": labels_from(once(label), kind) for label, kind in ours.labels.items()}
+    episodes = {}
+    for label, kind in ours.labels.items():
+        where = f"{EPISODES}/{label}"
+        if kind == "text":
+            episodes[where] = _texts(_bytes(file, where, path), path)
+        else:
+            stored = np.asarray(_hdf5.dataset_at(file, where, path)[:])
+            episodes[where] = stored.astype(np.int64 if kind == "datetime64[us]" else kind).astype(kind)
     lengths_agree(path, {f"{EPISODES}/length": len(lengths)} | {n: len(one) for n, one in episodes.items()})
     return dataclasses.replace(ours, episodes=episodes, lengths=lengths)
+
+
+def _bytes(file: Any, name: str, path: Path) -> bytes:
+    """Return text that is stored as bytes: HDF5's own texts are not safe to read from a damaged file."""
+    stored = np.asarray(_hdf5.dataset_at(file, name, path)[:])
+    if stored.dtype != np.uint8:
+        raise InputError(f"{path}: {name!r} holds {stored.dtype}, expected bytes. It is damaged.")
+    return stored.tobytes()
+
+
+def _texts(stored: bytes, path: Path) -> Array:
+    """Return texts from JSON, one a line."""
+    texts = [json.loads(line) for line in stored.splitlines()]
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{path}: a label of an episode is not text. It is damaged.")
+    return np.array(texts, dtype=np.object_)
 
 
 def row_arrays(file: Any) -> list[str]:
     """Return the names of the arrays over all rows that groundschool added to an HDF5 file."""
     apart = ("marks", "episodes")
     return [f"{GROUP}/{name}" for name in file[GROUP] if name not in apart]
-
-
-def labels_from(stored: Any, kind: str) -> Array:
-    """Return labels (E,) from how they are stored: text as JSON, time stamps as microseconds."""
-    if kind != "text":
-        return np.asarray(stored).astype(np.int64 if kind == "datetime64[us]" else kind).astype(kind)
-    texts = [json.loads(text) for text in stored]
-    if not all(isinstance(text, str) for text in texts):
-        raise InputError("a label of an episode is not text. The file is damaged.")
-    return np.array(texts, dtype=object)
 
 
 def _checked(values: Any) -> Ours:

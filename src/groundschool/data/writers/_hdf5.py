@@ -47,16 +47,6 @@ def append(file: Any, name: str, values: Array) -> None:
     dataset[start:] = values
 
 
-def append_texts(file: Any, name: str, values: list[str]) -> None:
-    """Write texts to the end of the array `name`."""
-    if name not in file:
-        file.create_dataset(name, shape=(0,), maxshape=(None,), dtype=_text_type(), chunks=(4096,))
-    dataset = file[name]
-    start = dataset.shape[0]
-    dataset.resize(start + len(values), axis=0)
-    dataset[start:] = np.array(values, dtype=object)
-
-
 def append_episodes(file: Any, part: Dataset, *, finals: bool) -> None:
     """Write what a part has once an episode into groundschool's group; `finals`, whether final observations too."""
     append(file, f"{EPISODES}/length", part.lengths)
@@ -64,8 +54,9 @@ def append_episodes(file: Any, part: Dataset, *, finals: bool) -> None:
     for label, values in labels.items():
         if values is None:
             continue
-        if values.dtype.kind == "U":  # as JSON: HDF5 ends a text at a NUL
-            append_texts(file, f"{EPISODES}/{label}", [json.dumps(one, ensure_ascii=False) for one in values.tolist()])
+        if values.dtype.kind == "U":  # as the bytes of JSON: HDF5 ends a text of its own at a NUL
+            lines = "".join(f"{json.dumps(text)}\n" for text in values.tolist())
+            append(file, f"{EPISODES}/{label}", np.frombuffer(lines.encode(), np.uint8))
         else:
             append(file, f"{EPISODES}/{label}", values.astype(np.int64) if values.dtype.kind == "M" else values)
     if finals and part.final_observations is not None:
@@ -95,10 +86,4 @@ def label_columns(summary: Summary) -> dict[str, str]:
 
 def write_marks(file: Any, marks: dict[str, Any]) -> None:
     """Write groundschool's marks."""
-    file.create_dataset(f"{GROUP}/marks", data=json.dumps(marks), dtype=_text_type())
-
-
-def _text_type() -> Any:
-    import h5py
-
-    return h5py.string_dtype(encoding="utf-8")
+    append(file, f"{GROUP}/marks", np.frombuffer(json.dumps(marks).encode(), np.uint8))

@@ -43,9 +43,9 @@ def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
             summary.add(part)
             columns = _append(file, part)
         columns |= _hdf5.label_columns(summary)
-        file.create_dataset("columns", data=list(FIELDS))
+        file.create_dataset("columns", data=np.array(FIELDS, dtype=np.bytes_))
         file.create_dataset("num_episodes", data=summary.n_episodes)
-        file.create_dataset("version", data=VERSION)
+        file.create_dataset("version", data=np.bytes_(VERSION))
         _hdf5.write_marks(file, summary.marks(Columns(**columns)))
     return _losses(summary, taken_as_counted)
 
