@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groundschool.config import StudyConfig, load_config
 from groundschool.data import Dataset
@@ -18,8 +18,20 @@ from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_text
-from groundschool.stages import Judgement, World, check_candidates, judge, judge_references, open_world, train_candidate
+from groundschool.stages import (
+    Judgement,
+    World,
+    check_candidates,
+    check_log,
+    judge,
+    judge_references,
+    open_world,
+    train_candidate,
+)
 from groundschool.study_report import report_data, seeds
+
+if TYPE_CHECKING:
+    from groundschool.data.check import Findings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,12 +106,15 @@ def run(
     inspect(path, config.resolved(), force=force)  # before any work
     began = time.perf_counter()
     world = open_world(config)
+    timings, began = {"log": _seconds_since(began)}, time.perf_counter()
+    checked = check_log(world, config)
+    timings["check"] = _seconds_since(began)
     check_candidates(world, config)
     with open_run(path, config.resolved(), force=force) as directory:
         stage = _Stages(directory, progress)
         directory.require_versions(versions())
-        directory.record(versions=versions(), seeds=seeds(config), timings={"log": _seconds_since(began)})
-        _write_log(world, directory, stage)
+        directory.record(versions=versions(), seeds=seeds(config), timings=timings)
+        _write_log(world, checked, directory, stage)
         policies = _train(world, config, directory, stage, progress=progress)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
@@ -107,6 +122,7 @@ def run(
         data = report_data(
             config,
             world,
+            checked,
             policies,
             judgements,
             references,
@@ -128,12 +144,14 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
     path = _run_path(config, out)
     state = inspect(path, config.resolved(), force=force)
     world = open_world(config)
+    checked = check_log(world, config)
     check_candidates(world, config)
     return {
         "name": config.name,
         "directory": str(path),
         "state": state,
         "log": {"episodes": world.log.n_episodes, "steps": world.log.n_steps, "fingerprint": world.log.fingerprint},
+        "check": checked.to_json()["counts"],
         "holdout": {"episodes": world.holdout.n_episodes, "steps": world.holdout.n_steps},
         "candidates": [
             {
@@ -181,10 +199,12 @@ def _run_path(config: StudyConfig, out: str | Path | None) -> Path:
     return (Path("runs") / config.name if out is None else Path(out)).resolve()
 
 
-def _write_log(world: World, directory: RunDirectory, stage: _Stages) -> None:
+def _write_log(world: World, checked: Findings, directory: RunDirectory, stage: _Stages) -> None:
     directory.remember("log", world.log.fingerprint, "the log")
     directory.remember("holdout", world.holdout.fingerprint, "the holdout")
     stage.say(f"log: {world.log.n_episodes:,} episodes, {world.log.n_steps:,} steps")
+    for finding in checked.warnings:
+        stage.say(f"warning: {finding.where}: {finding.what}")
     with stage("save log"):
         if not (directory / "log").is_dir():
             world.log.save(directory / "log")

@@ -13,14 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundschool.config import EnvironmentConfig, StudyConfig
-from groundschool.data import Dataset, split
+from groundschool.data import Columns, Dataset, split
+from groundschool.data.raw import RawLog
+from groundschool.data.read import read_raw
+from groundschool.data.vouch import vouch
 from groundschool.errors import InputError, suggest
 from groundschool.evaluation import calibration, mismatch, q_sanity, rollout, simulate
 
 if TYPE_CHECKING:
     import gymnasium as gym
 
-    from groundschool.config import CandidateConfig
+    from groundschool.config import CandidateConfig, DataConfig, HoldoutConfig
+    from groundschool.data.check import Findings
     from groundschool.evaluation import Calibration, Mismatch, QSanity, Rollout
     from groundschool.evaluation.tabular import ExactValue, TabularModel
     from groundschool.policies import Policy
@@ -41,6 +45,8 @@ class World:
         The exact model of ``env``, where it has one.
     log : Dataset
         Everything logged but the freshly logged holdout.
+    raw : RawLog
+        The same as it was read: what the checks look at.
     ends : ndarray of str, shape (E,)
         What ended each logged episode.
     train, holdout : Dataset
@@ -51,6 +57,7 @@ class World:
     logger: Policy | None
     model: TabularModel | None
     log: Dataset
+    raw: RawLog
     ends: NDArray[np.str_]
     train: Dataset
     holdout: Dataset
@@ -76,21 +83,19 @@ def open_world(config: StudyConfig) -> World:
     model = None if env is None else exact_model(env)
     assert config.holdout is not None
     if config.data is not None:
-        log = Dataset.load(config.data.path)
-        _require_discrete(log, config.data.path)
+        raw = _read(config.data)
+        log = vouch(raw)
         _require_match(log, env, config)
-        rest = 1.0 - _fraction(config)
-        # The selection part is not needed yet, and a split has no empty parts: it studies with the training part.
-        parts = split(log, fractions=(rest / 2, rest / 2, _fraction(config)), seed=config.holdout.seed)
-        studied = ~np.isin(log.episode_ids, parts.holdout.episode_ids)
-        return World(env, None, model, log, _ends(log), log.select(studied), parts.holdout)
+        train, holdout = _hold_out(log, config.holdout)
+        return World(env, None, model, log, raw, _ends(log), train, holdout)
     assert env is not None
     assert config.logging is not None
     assert config.holdout.episodes is not None
     logger = make_logger(env, config.logging.epsilon)
     logged = simulate(env, logger, config.logging.episodes, config.logging.seed)
     fresh = simulate(env, logger, config.holdout.episodes, config.holdout.seed)
-    return World(env, logger, model, logged.dataset, logged.ends, logged.dataset, fresh.dataset)
+    log = logged.dataset
+    return World(env, logger, model, log, RawLog.of(log), logged.ends, log, fresh.dataset)
 
 
 def exact_model(env: gym.Env[Any, Any]) -> TabularModel | None:
@@ -135,6 +140,18 @@ def make_logger(env: gym.Env[Any, Any], epsilon: float) -> Policy:
         )
     logger: Policy = make(epsilon)
     return logger
+
+
+def check_log(world: World, config: StudyConfig) -> Findings:
+    """Return what the checks find in the log; raise `InputError` where a log that was given has errors."""
+    from groundschool.data.check import check
+
+    found = check(world.raw)
+    if config.data is not None and found.errors:
+        first, more = found.errors[0], len(found.errors) - 1
+        others = f" ({more} more error{'s' if more > 1 else ''}: groundschool check lists all.)" if more else ""
+        raise InputError(f"{config.data.path}: {first.where}: {first.what} {first.do}{others}")
+    return found
 
 
 def check_candidates(world: World, config: StudyConfig) -> None:
@@ -229,9 +246,24 @@ def _check_parameters(spec: Any, name: str, options: Mapping[str, Any]) -> None:
             )
 
 
-def _require_discrete(log: Dataset, path: str) -> None:
-    if not log.is_discrete:
-        raise InputError(f"{path}: its actions are continuous, and only discrete actions can be learned so far.")
+def _read(config: DataConfig) -> RawLog:
+    columns = None if config.columns is None else Columns.from_mapping(config.columns)
+    raw = read_raw(config.path, config.format, columns)
+    if not raw.is_discrete:
+        raise InputError(f"{config.path}: its actions are continuous, and only discrete actions can be learned so far.")
+    return raw
+
+
+def _hold_out(log: Dataset, config: HoldoutConfig) -> tuple[Dataset, Dataset]:
+    """Return what is studied and what is held out."""
+    assert config.fraction is not None
+    assert config.by is not None
+    rest = 1.0 - config.fraction
+    # The selection part is not needed yet, and a split has no empty parts: it studies with the training part.
+    fractions = (rest / 2, rest / 2, config.fraction)
+    parts = split(log, fractions=fractions, seed=config.seed, by=config.by, stratify=config.stratify)
+    train = log.select(~np.isin(log.episode_ids, parts.holdout.episode_ids))
+    return dataclasses.replace(train, notes=parts.train.notes), parts.holdout
 
 
 def _require_match(log: Dataset, env: gym.Env[Any, Any] | None, config: StudyConfig) -> None:
@@ -251,12 +283,6 @@ def _require_match(log: Dataset, env: gym.Env[Any, Any] | None, config: StudyCon
             inside.states(log.observations)
         except InputError as error:
             raise InputError(f"{config.data.path} is not of environment {config.environment.id}: {error}") from None
-
-
-def _fraction(config: StudyConfig) -> float:
-    assert config.holdout is not None
-    assert config.holdout.fraction is not None
-    return config.holdout.fraction
 
 
 def _ends(log: Dataset) -> NDArray[np.str_]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from groundschool.config import StudyConfig
+from groundschool.data.coverage import coverage
 from groundschool.evaluation import clopper_pearson, mean_t
 from groundschool.machine import threads, versions
 from groundschool.policies import GreedyPolicy, NetworkPolicy, Policy
 from groundschool.report.facts import LogFacts, PolicyFacts, ReportData
 from groundschool.stages import Judgement, References, World
+
+if TYPE_CHECKING:
+    from groundschool.data.check import Findings
 
 _NOTES = (
     "Mismatch is measured on the log that the candidates learned from, as in the tutorial: a policy that learned the "
@@ -26,6 +30,7 @@ _GRID_ACTIONS = ("+y", "+x", "-y", "-x")
 def report_data(
     config: StudyConfig,
     world: World,
+    checked: Findings,
     policies: Mapping[str, Policy],
     judgements: Mapping[str, Judgement],
     references: References,
@@ -39,7 +44,7 @@ def report_data(
         title=config.report.title or config.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         command=command,
-        log=_log_facts(config, world),
+        log=_log_facts(config, world, checked),
         policies=_rows(config, world, policies, judgements, references),
         timings=dict(timings),
         config=config.resolved(),
@@ -55,7 +60,7 @@ def report_data(
     )
 
 
-def _log_facts(config: StudyConfig, world: World) -> LogFacts:
+def _log_facts(config: StudyConfig, world: World, checked: Findings) -> LogFacts:
     log, confidence = world.log, 0.95 if config.rollouts is None else config.rollouts.confidence
     sums = {name: log.cost_sums(name) for name in log.costs}
     known = list(getattr(world.env.unwrapped, "end_names", ())) if world.env is not None and world.logger else []
@@ -75,8 +80,13 @@ def _log_facts(config: StudyConfig, world: World) -> LogFacts:
         parts={"train": world.train.n_episodes}
         | ({"holdout": world.holdout.n_episodes} if own else {"fresh holdout": world.holdout.n_episodes}),
         action_counts=tuple(int(count) for count in np.bincount(log.actions, minlength=log.n_actions or 0)),
-        action_names=_GRID_ACTIONS if grid else (),
+        action_names=_GRID_ACTIONS if grid else log.action_labels or (),
         dropped_transitions=world.train.transitions().dropped,
+        notes=tuple(dict.fromkeys([*log.notes, *world.train.notes])),
+        findings=checked.findings,
+        checks=checked.ran,
+        false_alarm=checked.false_alarm,
+        coverage=coverage(world.raw),
     )
 
 

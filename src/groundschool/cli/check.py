@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groundschool.cli.common import BAD_INPUT, ColumnMap, Format, Json, emit, reporting
+from groundschool.cli.common import BAD_INPUT, ColumnMap, Force, Format, Json, emit, reporting
+from groundschool.errors import InputError
+
+if TYPE_CHECKING:
+    from groundschool.data.check import Findings
+    from groundschool.data.raw import RawLog
 
 SUMMARY = "Every problem of a log at once, and what to do about each."
 EXAMPLE = "groundschool check ward.csv --columns ward.columns.toml"
@@ -27,16 +32,22 @@ def verb(
     card: Annotated[Path | None, typer.Option(help="Write a card of the log there (Markdown).")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw there which actions were tried where (PNG).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the samples that statistical checks draw.")] = 0,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Check a log before anything is learned from it. Exit code 2 where it has errors."""
     from groundschool.data.check import check
     from groundschool.data.read import read_raw
 
+    for path, suffix in ((card, ".md"), (picture, ".png")):
+        if path is not None:
+            _require(path, suffix, force=force)  # before the work rather than after it
     raw = read_raw(data, log_format, columns, ask=False)
     found = check(
         raw, against=against, against_columns=columns if against_columns is None else against_columns, seed=seed
     )
+    if card is not None or picture is not None:
+        _draw(raw, found, card=card, picture=picture, force=force)
     if as_json:
         emit(found.to_json())
     else:
@@ -47,3 +58,32 @@ def verb(
         typer.echo(tables.checked(found))
     if found.errors:
         raise typer.Exit(BAD_INPUT)
+
+
+def _require(path: Path, suffix: str, *, force: bool) -> None:
+    from groundschool.data.placing import require_free
+
+    if path.suffix != suffix:
+        raise InputError(f"{path}: expected a name that ends in {suffix}.")
+    require_free(path, force=force, replaceable=Path.is_file, what="a file")
+
+
+def _draw(raw: RawLog, found: Findings, *, card: Path | None, picture: Path | None, force: bool) -> None:
+    """Write what was asked for beside the findings."""
+    from groundschool.data.coverage import coverage
+    from groundschool.data.placing import in_place
+
+    counted = coverage(raw)
+    if card is not None:
+        from groundschool.report.data_card import data_card
+
+        with in_place(card, force=force, replaceable=Path.is_file, what="a file") as unfinished:
+            unfinished.write_text(
+                data_card(raw, found, counted, title=Path(raw.source or card.stem).name), encoding="utf-8"
+            )
+    if picture is not None:
+        from groundschool.report import plot
+        from groundschool.report.style import style
+
+        with in_place(picture, force=force, replaceable=Path.is_file, what="a file") as unfinished, style():
+            plot.coverage(counted).savefig(unfinished, format="png", dpi=150)

@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from groundschool.cli.common import ColumnMap, Force, Format, Json, emit, reporting
+from groundschool.errors import InputError
 
 SUMMARY = "A log from one format to another."
 EXAMPLE = "groundschool convert ward.csv ward-log --columns ward.columns.toml"
+
+SEVERAL = (".hdf5", ".h5")
 
 
 @reporting
@@ -28,6 +31,10 @@ def verb(
     as_json: Json = False,
 ) -> None:
     """Read a log whole episodes at a time and write it again, all of it or nothing."""
+    if to is None and target.suffix.lower() in SEVERAL:
+        raise InputError(
+            f"{target}: {target.suffix} files are of several formats. Say which: --to dsrl or --to d3rlpy."
+        )
     from groundschool.data.convert import convert
 
     done = convert(source, target, columns=columns, format=log_format, to=to, force=force)

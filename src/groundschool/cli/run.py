@@ -64,12 +64,15 @@ def _show_plan(planned: dict[str, object]) -> None:
 
     words = {"new": "will be made", "resume": "will be taken up where it stopped", "replace": "will be replaced"}
     log, held, candidates = planned["log"], planned["holdout"], planned["candidates"]
+    checked = planned["check"]
+    assert isinstance(checked, dict)
     assert isinstance(log, dict)
     assert isinstance(held, dict)
     assert isinstance(candidates, list)
     rows = {
         "directory": f"{planned['directory']} {words[str(planned['state'])]}",
         "log": f"{log['episodes']:,} episodes, {log['steps']:,} steps",
+        "check": tables.counts(checked),
         "holdout": f"{held['episodes']:,} episodes, {held['steps']:,} steps",
     }
     for one in candidates:
