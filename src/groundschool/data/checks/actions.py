@@ -47,7 +47,7 @@ def infinite_actions(view: View) -> Iterator[Finding]:
             np.asarray(rows),
             "infinite",
             unit="action",
-            why=_NO_DECISION,
+            why="Nobody acted like that, and whatever learns from it becomes infinite too.",
             do="Continuous actions must be finite: correct those rows, or leave their episodes out.",
         )
 
@@ -119,7 +119,7 @@ def actions_out_of_range(view: View) -> Iterator[Finding]:
         f"outside 0..{'' if count is None else top} (from {found.min()} to {found.max()})",
         unit="action",
         why="An action that is not among the actions can be neither learned nor weighed.",
-        do="Actions count from 0: raise n_actions=, or correct those rows.",
+        do="Actions count from 0: raise n_actions= (or add to action_labels=), or correct those rows.",
     )
 
 

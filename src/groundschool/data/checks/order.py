@@ -85,7 +85,7 @@ def falling_steps(view: View) -> Iterator[Finding]:
         "error",
         raw.name("steps"),
         falls,
-        "below the step of the row before, in the same episode",
+        "at a lower step than the row before, in the same episode",
         why=_NOT_A_SEQUENCE,
         do=do,
     )
@@ -145,7 +145,7 @@ def gaps_in_steps(view: View) -> Iterator[Finding]:
             "warning",
             raw.name("steps"),
             gaps,
-            f"further than {unit:g} from the row before (up to {largest:g})",
+            f"more than {unit:g} after the row before, up to {largest:g}",
             why="Rows are missing there: what happened in between, its rewards and its costs, is credited to nobody.",
             do="Restore the missing rows, cut the episode there, or leave it out.",
             measured={"unit": unit, "largest": largest},

@@ -38,10 +38,7 @@ GAP = 10.0
 ENOUGH = 20  # values in the sample, below which nothing is far from the rest
 REPEATED = 10
 
-_DO = (
-    "Write it as a blank and say what replaces it (impute, forward_fill, indicators), "
-    "or leave it where it is really a measurement."
-)
+_BLANK = "write it as a blank and say what replaces it (impute, forward_fill, indicators)"
 
 
 def sentinel_values(view: View) -> Iterator[Finding]:
@@ -95,7 +92,7 @@ def _sentinels(view: View, j: int) -> Finding | None:
         f"{which} while all others lie from {low:.4g} to {high:.4g}",
         unit="value",
         why="A number that stands for a blank is learned as a measurement, and it ruins the scale of the column.",
-        do=_DO,
+        do=f"Where it is no measurement, {_BLANK}.",
         measured={"low": low, "high": high},
     )
 
@@ -151,7 +148,7 @@ def _outlying(view: View, j: int) -> Finding | None:
         f"absurdly far from the rest: {_span(values)} while all others lie from {near[0]:.4g} to {near[1]:.4g}",
         unit="value",
         why="One such number sets the scale of the column, and what a policy does there is anybody's guess.",
-        do=f"Correct the unit or the entry. {_DO}",
+        do=f"Correct the unit or the entry, or {_BLANK}.",
         measured={"median": middle, "scale": scale, "limit": limit},
     )
 

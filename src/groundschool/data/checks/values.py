@@ -17,28 +17,22 @@ _ENOUGH_ROWS = 50  # of which a column that never changes, or equals another one
 
 
 def infinite_observations(view: View) -> Iterator[Finding]:
-    """Infinity in observations, each column by itself, and in final observations."""
+    """Infinity in observations, each column by itself (images as a whole), and in final observations."""
     raw = view.raw
     if raw.observations.dtype.kind != "f":
         return
     why = "An infinite input makes every loss and every value NaN."
     do = "Only NaN may stand for a missing value: write infinities as blanks, or correct them."
     rows = rows_where(np.isinf, view.flat)
-    if len(rows):
-        yield from few(
-            at_rows(
-                view,
-                "infinite-observations",
-                "error",
-                raw.feature_names()[j],
-                rows[np.isinf(view.flat[rows, j])],
-                "infinite",
-                unit="value",
-                why=why,
-                do=do,
-            )
-            for j in np.flatnonzero(np.isinf(view.flat[rows]).any(axis=0))
-        )
+    found = {raw.name("observations"): rows}
+    if raw.observations.ndim == 2:
+        infinite = np.isinf(view.flat[rows])
+        found = {raw.feature_names()[j]: rows[infinite[:, j]] for j in np.flatnonzero(infinite.any(axis=0))}
+    yield from few(
+        at_rows(view, "infinite-observations", "error", where, bad, "infinite", unit="value", why=why, do=do)
+        for where, bad in found.items()
+        if len(bad)
+    )
     finals = raw.final_observations
     if finals is not None and finals.dtype.kind == "f":
         episodes = rows_where(np.isinf, finals)
