@@ -15,7 +15,7 @@ import numpy as np
 
 
 def ours(log: dict[str, np.ndarray], batch_size: int) -> tuple[Callable[[], None], dict[str, Any]]:
-    """Build the Dataset and its transitions; draw by index, as the training loop does on its device."""
+    """Build the Dataset and its transitions, every one with what follows it; draw by index."""
     from groundschool import Dataset, __version__
 
     began = time.perf_counter()
@@ -35,7 +35,7 @@ def ours(log: dict[str, np.ndarray], batch_size: int) -> tuple[Callable[[], None
 
     def draw() -> None:
         index = rng.integers(0, len(transitions.rows), batch_size)
-        batch = [column[index] for column in columns]
+        batch = [column.take(index, axis=0) for column in columns]
         assert len(batch[0]) == batch_size
 
     return draw, {"build_seconds": seconds, "transitions": len(transitions.rows), "version": __version__}
