@@ -43,7 +43,8 @@ def believable(rows: int, path: Path) -> bool:
 
 def kinds_of(schema: pa.Schema, source: str) -> dict[str, str]:
     """Return the kind of every column; InputError where two have one name, or one has none."""
-    names = schema.names
+    with sound(source):
+        names = schema.names  # may not be Unicode
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{source}: two columns are called {twice!r}. Each needs its own name: rename one.")
