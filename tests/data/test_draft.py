@@ -218,10 +218,13 @@ class TestWhatIsAsked:
     def test_whole_floats_as_actions(self):
         assert said(plain(action=(STEP % 3).astype(float)))["action_kind"] == OPEN
 
-    @pytest.mark.parametrize("name", ["cost", "hazard", "n_collisions"])
-    def test_costs(self, name):
+    @pytest.mark.parametrize(
+        ("name", "called"),
+        [("cost", "cost"), ("hazard", "hazard"), ("n_collisions", "n_collisions"), ("cost_ice", "ice")],
+    )
+    def test_costs(self, name, called):
         values = said(plain(**{name: (STEP == 3).astype(float)}))
-        assert values["costs"] == {name: name}
+        assert values["costs"] == {called: name}
         assert values["cost_at"] == OPEN
         assert "blank" not in values
 

@@ -284,7 +284,7 @@ def _costs(entries: Entries, sample: Sample, *, declared: bool) -> None:
         if there.min() < 0:
             entries.leave(name, "named like a cost, but falls below 0, which a cost must not")
             continue
-        short = re.split(r"[/:]", name)[-1]
+        short = re.sub(r"^costs?[_./:](?=.)", "", name.rsplit("/", 1)[-1])
         entries.costs[name if short in entries.costs else short] = (
             name,
             f"by its name; {roles.span(sample.columns[name])}",
