@@ -84,7 +84,7 @@ class Converter:
         self.widths: dict[tuple[str, int], int] = {}
         for name in names:
             if name not in schema.names:
-                known = ", ".join(schema.names)
+                known = ", ".join(schema.names[:50]) + (" ..." if len(schema.names) > 50 else "")
                 raise InputError(
                     f"{source}: there is no column {name!r}.{suggest(name, schema.names)} The columns are: {known}."
                 )
