@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from groundschool.data.columns import Columns
-from groundschool.data.readers import _hdf5, _ours
+from groundschool.data.readers import _hdf5, _heap, _ours
 from groundschool.data.readers._names import keeps_width
 from groundschool.data.readers._rows import (
     Field,
@@ -37,9 +37,9 @@ def source(file: Any, path: Path, format: str) -> Source:
     if not isinstance(count, int | np.integer) or count < 1:
         raise InputError(f"{path}: num_episodes is {count!r}. Expected at least one episode.")
     stored = _hdf5.dataset_at(file, "columns", path)
-    if stored.dtype.kind == "O":
-        _hdf5.check_heaps(path)
-    names = [name.decode("utf-8") for name in stored[:].tolist()]
+    if len(stored.shape) != 1 or not (stored.dtype.kind == "S" or _heap.is_readable(stored)):
+        raise InputError(f"{path}: 'columns' holds {stored.dtype} {stored.shape}, expected names. It is damaged.")
+    names = _hdf5.texts(stored, path, 0, stored.shape[0]).tolist()
     missing = [name for name in FIELDS if name not in names]
     if missing:
         raise InputError(f"{path}: has no {missing[0]!r}. Expected d3rlpy's fields: {', '.join(FIELDS)}.")

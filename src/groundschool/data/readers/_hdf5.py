@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from groundschool.data.readers import _heap
 from groundschool.data.readers._names import keeps_width
 from groundschool.data.readers._rows import Field, kind_of, row_bytes, tidy
 from groundschool.data.validation import Array
@@ -21,7 +23,7 @@ FOREIGN = (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError
 MAX_OBJECTS = 1_000_000
 MAX_DEPTH = 16
 MAX_CHUNK_BYTES = 2**30
-_HEAP = b"GCOL"
+MIN_PACKED = 5  # bytes: HDF5's checksum alone is 4, and the library trusts that it is there
 # Compression of constants: beyond this a shape is not backed by the file.
 MAX_EXPANSION = 100_000
 
@@ -120,16 +122,11 @@ def check_stored(dataset: Any, path: Path, name: str) -> None:
         raise InputError(
             f"{path}: {name!r} refers to other files, which are not followed. Write it as a dataset of its own."
         )
-    size = dataset.size * dataset.dtype.itemsize
+    size, there = dataset.size * _heap.item_size(dataset), path.stat().st_size
     if dataset.chunks is None:
-        stored = dataset.id.get_storage_size() >= size and size <= path.stat().st_size
+        stored = dataset.id.get_storage_size() >= size and size <= there
     else:
-        chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
-        if chunk > MAX_CHUNK_BYTES:
-            raise InputError(f"{path}: {name!r} is stored in chunks of {chunk:,} bytes. Write it in smaller ones.")
-        needed = math.prod(-(-rows // per) for rows, per in zip(dataset.shape, dataset.chunks, strict=True))
-        expands = size > MAX_EXPANSION * path.stat().st_size
-        stored = not expands and dataset.id.get_num_chunks() >= needed
+        stored = size <= MAX_EXPANSION * there and _chunks_stored(dataset, path, name, there)
     if not stored:
         raise InputError(
             f"{path}: {name!r} declares shape {dataset.shape}, but not all of it is stored in the file. It is damaged "
@@ -137,46 +134,17 @@ def check_stored(dataset: Any, path: Path, name: str) -> None:
         )
 
 
-def check_heaps(path: Path) -> None:
-    """Raise InputError where texts of any length are stored such that HDF5's own library would never end reading them.
-
-    Such texts stand in global heaps (HDF5 file format specification 3.0, III.E), lists of objects with their sizes. At
-    free space of size 0 in one, as damage leaves it, the library goes round in a loop that nothing can stop.
-    """
-    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        size = data[14] if data[8] < 2 else data[10]  # of a length, in bytes
-        if size not in (2, 4, 8):
-            raise damaged(path, ValueError("its header holds no size of lengths"))
-        head = _aligned(8 + size)
-        at = data.find(_HEAP)
-        while at >= 0:
-            end = min(at + int.from_bytes(data[at + 8 : at + 8 + size], "little"), len(data))
-            object_at = at + head
-            while data[at + 4] == 1 and object_at + head <= end:
-                length = int.from_bytes(data[object_at + 8 : object_at + 8 + size], "little")
-                index = int.from_bytes(data[object_at : object_at + 2], "little")
-                step = head + _aligned(length) if index else length
-                if not 0 < step <= end - object_at:
-                    raise damaged(path, ValueError("texts in it are damaged"))
-                object_at += step
-            at = data.find(_HEAP, at + 4)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 8) * 8
-
-
 def field_of(dataset: Any, path: Path, name: str) -> Field:
     """Return a dataset (N, ...) as a column; its kind is ``other`` where it holds neither numbers nor text."""
     import h5py
 
     dtype, shape, where = dataset.dtype, dataset.shape, dataset.name
-    if dtype.kind == "O":
-        check_heaps(path)
-    if (h5py.check_string_dtype(dtype) is not None) and len(shape) == 1:
+    if h5py.check_string_dtype(dtype) is not None and len(shape) == 1:
+        if dtype.kind == "O" and not _heap.is_readable(dataset):
+            return Field("other", 64, lambda file, first, end: np.zeros(0))
 
         def text(file: Any, first: int, end: int) -> Array:
-            return tidy(name, file[where].asstr()[first:end], "text", end - first)
+            return tidy(name, texts(file[where], path, first, end), "text", end - first)
 
         return Field("text", 64, text)
     kind = kind_of(dtype, shape, keep_width=keeps_width(name, dtype.kind))
@@ -185,6 +153,26 @@ def field_of(dataset: Any, path: Path, name: str) -> Field:
         return tidy(name, file[where][first:end], kind, end - first)
 
     return Field(kind, row_bytes(dtype, shape), rows)
+
+
+def _chunks_stored(dataset: Any, path: Path, name: str, there: int) -> bool:
+    """Return whether every chunk of a dataset is there, within the file and of a size that it can have."""
+    size = math.prod(dataset.chunks) * _heap.item_size(dataset)
+    if size > MAX_CHUNK_BYTES:
+        raise InputError(f"{path}: {name!r} is stored in chunks of {size:,} bytes. Write it in smaller ones.")
+    packed = dataset.id.get_create_plist().get_nfilters() > 0
+    found: set[tuple[int, ...]] = set()
+
+    def look(chunk: Any) -> None:
+        sound = MIN_PACKED <= chunk.size <= 2 * size + 1024 if packed else chunk.size == size
+        if sound and chunk.byte_offset > 0 and chunk.byte_offset + chunk.size <= there:
+            found.add(chunk.chunk_offset)
+
+    dataset.id.chunk_iter(look)
+    places = [range(0, rows, per) for rows, per in zip(dataset.shape, dataset.chunks, strict=True)]
+    return len(found) == math.prod(len(along) for along in places) and all(
+        start in along for starts in found for start, along in zip(starts, places, strict=True)
+    )
 
 
 def dataset_at(file: Any, name: str, path: Path) -> Any:
@@ -203,12 +191,21 @@ def dataset_at(file: Any, name: str, path: Path) -> Any:
     return dataset
 
 
+def texts(dataset: Any, path: Path, first: int, end: int) -> Array:
+    """Return rows of text, (n,) object."""
+    stored = _heap.values(dataset, path, first, end) if dataset.dtype.kind == "O" else dataset[first:end].tolist()
+    return np.array([text.decode("utf-8") for text in stored], dtype=np.object_)
+
+
 def scalar(file: Any, name: str, path: Path) -> Any:
     """Return the one value of a dataset without a shape, text decoded."""
     dataset = dataset_at(file, name, path)
     if dataset.shape != ():
         raise InputError(f"{path}: {name!r} has shape {dataset.shape}, expected a single value.")
-    if dataset.dtype.kind == "O":
-        check_heaps(path)
-    value = dataset[()]
+    if dataset.dtype.kind != "O":
+        value = dataset[()]
+    elif _heap.is_readable(dataset):
+        value = _heap.values(dataset, path)[0]
+    else:
+        raise InputError(f"{path}: {name!r} holds {dataset.dtype}, which is not read. Expected a number or a text.")
     return value.decode("utf-8") if isinstance(value, bytes) else value

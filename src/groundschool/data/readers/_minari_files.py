@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from groundschool.data.readers import _hdf5
+from groundschool.data.readers import _hdf5, _heap
 from groundschool.data.readers._batches import BATCH_ROWS, Converter, kinds_of, sound
 from groundschool.data.readers._minari_spaces import Space
 from groundschool.data.readers._names import keeps_width
@@ -129,7 +129,9 @@ class Hdf5Files:
     def _array(self, file: Any, episode: int, name: str) -> Any:
         leaf = self.leaves[name]
         dataset = _hdf5.dataset_at(file, f"episode_{episode}/{leaf.place}", self.path)
-        if not dataset.shape or (dataset.shape[1:] != leaf.tail and leaf.image is None):
+        varies = leaf.image is not None  # in how many bytes it takes
+        readable = dataset.dtype.kind != "O" or _heap.is_readable(dataset)
+        if not dataset.shape or not readable or (dataset.shape[1:] != leaf.tail and not varies):
             raise InputError(
                 f"{self.path}: 'episode_{episode}/{leaf.place}' has shape {dataset.shape}, unlike that of episode 0."
             )
@@ -139,10 +141,12 @@ class Hdf5Files:
         leaf = self.leaves[name]
         count = end - first + leaf.extra
         if leaf.kind == "text":
-            return tidy(name, dataset.asstr()[first : first + count], "text", count)
+            return tidy(name, _hdf5.texts(dataset, self.path, first, first + count), "text", count)
+        if leaf.image is not None and dataset.dtype.kind == "O":
+            return images(_heap.values(dataset, self.path, first, first + count), leaf.image, name)
         rows = dataset[first : first + count]
         if leaf.image is not None:
-            return images([np.asarray(row, dtype=np.uint8).tobytes() for row in rows], leaf.image, name)
+            return images([row.tobytes() for row in np.asarray(rows, dtype=np.uint8)], leaf.image, name)
         return tidy(name, rows, leaf.kind, count)
 
 
