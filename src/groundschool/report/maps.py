@@ -122,7 +122,8 @@ def visitation(log: Dataset, grid: Any = None) -> Figure:
         if observations.ndim == 1:
             return _ids_figure(observations)
         flat = observations.reshape(len(observations), -1)
-        return _pair_figure(flat) if flat.shape[1] == 2 else _dimensions_figure(flat)
+        names = _feature_names(log, flat.shape[1])
+        return _pair_figure(flat, names) if flat.shape[1] == 2 else _dimensions_figure(flat, names)
 
 
 def policy_map(
@@ -317,7 +318,13 @@ def _ids_figure(ids: np.ndarray) -> Figure:
     return figure
 
 
-def _pair_figure(flat: np.ndarray) -> Figure:
+def _feature_names(log: Dataset, width: int) -> list[str]:
+    if log.features is None:
+        return [f"observation {i}" for i in range(width)]
+    return [plain(feature.name) for feature in log.features]
+
+
+def _pair_figure(flat: np.ndarray, names: Sequence[str]) -> Figure:
     figure = canvas("Where has the log been?", WIDTH, 5.0)
     axes = figure.subplots()
     pairs = flat[np.isfinite(flat).all(axis=1)].astype(np.float64)
@@ -325,13 +332,13 @@ def _pair_figure(flat: np.ndarray) -> Figure:
     norm = _norm(counts)
     masked = np.ma.masked_equal(counts.T, 0)
     axes.pcolormesh(edges_x, edges_y, masked, cmap=VISITS, norm=norm, rasterized=True)
-    axes.set_xlabel("observation 0")
-    axes.set_ylabel("observation 1")
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
     _colorbar(figure, norm, "steps in the bin (log scale)")
     return figure
 
 
-def _dimensions_figure(flat: np.ndarray) -> Figure:
+def _dimensions_figure(flat: np.ndarray, names: Sequence[str]) -> Figure:
     shown = min(flat.shape[1], _MAX_PANELS)
     question = "Where has the log been?"
     if flat.shape[1] > shown:
@@ -342,11 +349,10 @@ def _dimensions_figure(flat: np.ndarray) -> Figure:
     for dimension, axes in enumerate(panels[:shown]):
         column = flat[:, dimension]
         axes.hist(column[np.isfinite(column)].astype(np.float64), bins=40, color="#4f9acb", log=True)
-        axes.set_xlabel(f"observation {dimension}")
         axes.set_ylabel("steps (log scale)")
         axes.label_outer(remove_inner_ticks=False)
         axes.tick_params(labelbottom=True)
-        axes.set_xlabel(f"observation {dimension}")
+        axes.set_xlabel(names[dimension])
     for axes in panels[shown:]:
         axes.set_visible(False)
     return figure
