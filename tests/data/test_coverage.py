@@ -84,6 +84,13 @@ def test_distinct_observations_count_blanks_and_zeros_once():
     assert coverage(log_of(wide, [0, 1, 1, 1])).regions == expected
 
 
+def test_places_that_the_words_cannot_tell_apart_are_numbered():
+    observations = np.tile(np.arange(9.0), (3, 1)) + np.array([[0], [1], [1]])
+    observations[2, 8] = -1
+    found = coverage(log_of(observations, [0, 1, 1]))
+    assert [name[-7:] for name in found.regions] == ["ion 3 3", "(no. 1)", "(no. 2)"]
+
+
 def test_many_states_keep_the_most_visited_and_pool_the_rest():
     states = np.concatenate([np.repeat(np.arange(1_000), 2), np.repeat([900, 3], 50)])
     found = coverage(log_of(states, np.zeros(len(states), int), n_actions=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,7 +47,7 @@ class Points:
         """Return the points `values` (k, d), under their names."""
         codes = _codes(values)
         order = np.argsort(codes)
-        return cls(values, codes[order], order, tuple(names))
+        return cls(values, codes[order], order, _told_apart(names))
 
     def assign(self, rows: Array) -> Array:
         """Return the point that each row (n, d) equals, or k where it equals none."""
@@ -146,7 +147,7 @@ def equal_widths(column: Array, name: str, *, count: int) -> Intervals:
     edges = np.unique(np.round(np.linspace(low, high, count + 1)[1:-1], digits)) + 0.0
     bounds = [-np.inf, *edges.tolist(), np.inf]
     names = [interval_words(name, low, high) for low, high in itertools.pairwise(bounds)]
-    return Intervals(edges, tuple(names))
+    return Intervals(edges, _told_apart(names))
 
 
 def equal_counts(rows: Array, names: Sequence[str], *, leaves: int, seed: int = 0) -> Partition:
@@ -156,13 +157,11 @@ def equal_counts(rows: Array, names: Sequence[str], *, leaves: int, seed: int = 
     median, along the axis on which it spreads widest, in ranks of the whole sample, so that neither scale nor outliers
     matter.
     """
-    from scipy.stats import rankdata
-
     sample = sample_rows(rows, seed).astype(np.float64)
     finite = np.isfinite(sample)
     fill = np.array([np.median(c[ok]) if ok.any() else 0.0 for c, ok in zip(sample.T, finite.T, strict=True)])
     values = np.where(finite, sample, fill)
-    ranks = rankdata(values, axis=0) / len(values)
+    ranks = np.stack([_ranks(column) for column in values.T], axis=1)
     depth, least = leaves.bit_length() - 1, max(len(values) // (4 * leaves), 1)
     axis, cut = np.zeros(2 * leaves - 1, np.int64), np.full(2 * leaves - 1, np.inf)
     low = np.full((2 * leaves - 1, values.shape[1]), -np.inf)
@@ -181,8 +180,8 @@ def equal_counts(rows: Array, names: Sequence[str], *, leaves: int, seed: int = 
     region = np.full(2 * leaves - 1, -1)
     reached = np.unique(node)
     region[reached] = np.arange(len(reached))
-    words = tuple(_box_name(low[i], high[i], ranks[node == i], names) for i in reached)
-    return Partition(axis, cut, region, depth, fill, words)
+    words = [_box_name(low[i], high[i], ranks[node == i], names) for i in reached]
+    return Partition(axis, cut, region, depth, fill, _told_apart(words))
 
 
 def blocks(n: int, width: int) -> list[slice]:
@@ -204,7 +203,15 @@ def interval_words(name: str, low: float, high: float) -> str:
 
 def short(value: float) -> str:
     """Return a number in as few digits as a reader needs; ``blank`` for NaN."""
-    return "blank" if np.isnan(value) else f"{float(value):.4g}".replace("-", "−")
+    return "blank" if np.isnan(value) else f"{float(value) + 0.0:.4g}".replace("-", "−")
+
+
+def _ranks(column: Array) -> Array:
+    """Return the rank of each value of (m,) as a share of m, equal values at the middle of their ranks."""
+    ordered = np.sort(column)
+    below, upto = (np.searchsorted(ordered, column, side=side) for side in ("left", "right"))
+    ranks: Array = (below + upto) / (2 * len(column))
+    return ranks
 
 
 def _best_cut(values: Array, ranks: Array, least: int) -> tuple[int, float] | None:
@@ -245,6 +252,16 @@ def _box_name(low: Array, high: Array, ranks: Array, names: Sequence[str]) -> st
         return "everywhere the log was"
     told = axes[np.argsort(ranks[:, axes].std(axis=0), kind="stable")][:_TOLD]
     return ", ".join(interval_words(names[axis], low[axis], high[axis]) for axis in np.sort(told))
+
+
+def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, numbered where what they leave unsaid is all that tells them apart."""
+    totals, seen = Counter(names), Counter[str]()
+    apart = []
+    for name in names:
+        seen[name] += 1
+        apart.append(f"{name} (no. {seen[name]})" if totals[name] > 1 else name)
+    return tuple(apart)
 
 
 def _blank(rows: Array) -> Array:
