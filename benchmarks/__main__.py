@@ -17,6 +17,7 @@ COMMANDS = {
     "conservative_weight": ["conservative_weight.py"],
     "demo": ["demo.py", "--images", "docs/images"],
     "time_to_quality": ["time_to_quality.py", "--d3rlpy"],
+    "reading": ["reading.py"],
 }
 
 

@@ -161,9 +161,10 @@ class Decoder:
         """Return a column of numbers or flags; anything else is refused."""
         values = rows[name]
         if values.dtype.kind not in "biuf":
-            kind = self.source.kinds[name]
+            why = self.source.remarks.get(name, "")
             self.fail(
-                f"{role} column {name!r} holds {kind}, expected numbers. Turn it into numbers first, or leave it out."
+                f"{role} column {name!r} holds {self.source.kinds[name]}, expected numbers."
+                f"{f' {why}' if why else ''} Turn it into numbers first, or leave it out."
             )
         if role == "observations" and values.dtype.kind in "iu" and values.dtype.itemsize == 8:
             large = (values > 2**53) | (values < -(2**53))
