@@ -11,9 +11,8 @@ from planted_structural import found, one, sound
 from groundschool.data.checks.identities import names_identity
 from groundschool.data.features import Feature
 
-
 TELLING = [
-    "email", "patient id", "e-mail", "E_Mail", "user.email", "contact_mail", "mrn", "MRN", "ssn", "patient_id", "PatientID",
+    "email", "patient id", "e-mail", "user.email", "contact_mail", "mrn", "MRN", "ssn", "patient_id", "PatientID",
     "patientid", "subject_id", "subjectId", "SUBJECT_ID", "hadm_id", "stay_id", "icustay_id", "visit_id",
     "encounter_id", "customer_no", "account_number", "AccountNumber", "record-number", "chart_no", "national_id",
     "phone", "PhoneNumber", "home_phone", "fax", "dob", "DOB", "birth_date", "BirthDate", "date_of_birth",

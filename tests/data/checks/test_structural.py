@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import clean_logs
@@ -142,6 +143,46 @@ def test_the_same_log_and_seed_give_the_same_findings():
     assert planted.findings(raw, seed=1) == planted.findings(raw, seed=1)
 
 
+EXTREMES = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1.7e308, -1.7e308, 5e-324, 3.4e38, -3.4e38, 1e20, -999, 1.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_no_value_whatsoever_breaks_a_check(dtype):
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        raw = planted.sound(rng, int(rng.integers(1, 60)))
+        n, size = raw.n_rows, raw.n_episodes
+
+        def extreme(*shape, rng=rng):
+            some = rng.choice(EXTREMES, size=rng.integers(1, 5))
+            return np.where(rng.random(shape) < rng.random(), rng.choice(some, shape), rng.normal(size=shape))
+
+        observations, following = extreme(n, 4), extreme(n, 4)
+        if dtype == "float32":
+            with np.errstate(over="ignore"):
+                observations, following = observations.astype(dtype), following.astype(dtype)
+        if dtype == "int64":
+            observations, following = (rng.integers(-9, 2**62, n) % rng.integers(1, 2**62) for _ in range(2))
+        actions = extreme(n, 2) if rng.random() < 0.5 else rng.choice([-(2**62), -1, 0, 1, 2**62], n)
+        raw = replace(
+            raw,
+            observations=observations,
+            next_observations=following,
+            final_observations=None,
+            features=None,
+            actions=actions,
+            rewards=extreme(n),
+            costs={"harm": extreme(n)},
+            propensities=extreme(n),
+            steps=extreme(n),
+            groups=extreme(size),
+            terminated=rng.random(n) < 0.3,
+        )
+        for finding in planted.findings(raw):
+            json.dumps(finding.to_json(), allow_nan=False)
+        planted.duplicates.shared_episodes(raw, planted.select(raw, np.arange(size // 2)))
+
+
 def test_findings_do_not_depend_on_blocks(monkeypatch):
     from groundschool.data import content
     from groundschool.data.checks import scan
@@ -210,7 +251,7 @@ def corrupted(draw, raw: RawLog) -> RawLog:
     return raw
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_there_is_an_error_exactly_where_a_dataset_is_refused(data):
     raw = RawLog.of(data.draw(logs()))

@@ -9,7 +9,7 @@ import numpy as np
 
 from groundschool.data.checks.actions import declared_actions
 from groundschool.data.checks.finding import Check, Finding
-from groundschool.data.checks.saying import few, percent, several
+from groundschool.data.checks.saying import few, made, percent, several
 from groundschool.data.checks.scan import blocks, rows_where
 from groundschool.data.checks.view import View
 from groundschool.data.validation import Array
@@ -63,17 +63,19 @@ def counted_as_measured(view: View) -> Iterator[Finding]:
     columns = [(j, values) for j in range(raw.actions.shape[1]) if (values := _few_whole(view, j)) is not None]
     whole = len(columns) == raw.actions.shape[1]
     yield from few(
-        Finding(
-            check="discrete-as-continuous",
-            severity="warning" if whole else "note",
-            where=raw.name("actions") if raw.actions.shape[1] == 1 else f"{raw.name('actions')}[{j}]",
-            what=f"{several(len(values), 'distinct value')}, all whole, from {values[0]:g} to {values[-1]:g}.",
-            why="A density over a line never meets single points: what is learned and weighed is not what was done.",
-            do='If these are choices, say action_kind="discrete" (actions.astype(int), counted from 0).',
-            rows=raw.n_rows,
-            measured={"distinct": float(len(values))},
+        made(
+            Finding(
+                check="discrete-as-continuous",
+                severity="warning" if whole else "note",
+                where=raw.name("actions") if raw.actions.shape[1] == 1 else f"{raw.name('actions')}[{j}]",
+                what=f"{several(len(values), 'distinct value')}, all whole, from {values[0]:g} to {values[-1]:g}.",
+                why="A density over a line never meets single points: what is learned is not what was done.",
+                do='If these are choices, say action_kind="discrete" (actions.astype(int), counted from 0).',
+                rows=raw.n_rows,
+                measured={"distinct": float(len(values))},
+            )
+            for j, values in columns
         )
-        for j, values in columns
     )
 
 

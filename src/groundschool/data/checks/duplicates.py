@@ -14,6 +14,7 @@ import numpy as np
 from groundschool.data.checks.chance import alone, beyond_chance, expected_elsewhere, is_measured, later_copies
 from groundschool.data.checks.finding import Check, Finding
 from groundschool.data.checks.saying import at_rows, percent, several, share
+from groundschool.data.checks.scan import thinned
 from groundschool.data.checks.view import View
 from groundschool.data.raw import RawLog
 from groundschool.data.validation import Array
@@ -135,7 +136,7 @@ def shared_episodes(raw: RawLog, other: RawLog) -> Finding | None:
 def _alone(view: View) -> Array | None:
     """Return which rows no other episode has, or None where rows repeat by chance."""
     raw = view.raw
-    measured = raw.observations.ndim > 1 and is_measured(view.flat[view.sampled_rows])
+    measured = raw.observations.ndim > 1 and is_measured(view.flat[thinned(view.sampled_rows, view.flat.shape[1])])
     return alone(view.row_hashes, raw.starts, view.episode_hashes, measured=measured)
 
 

@@ -130,7 +130,7 @@ def outside_return_range(view: View) -> Iterator[Finding]:
         return
     if raw.n_episodes == 0:
         return
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         returns = np.add.reduceat(raw.rewards, raw.starts[:-1])
     slack = 1e-9 * max(1.0, abs(low), abs(high))  # sums of rewards carry rounding
     outside = np.flatnonzero(np.isfinite(returns) & ((returns < low - slack) | (returns > high + slack)))

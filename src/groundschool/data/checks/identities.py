@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from groundschool.data.checks.finding import Check, Finding
-from groundschool.data.checks.saying import few
+from groundschool.data.checks.saying import few, made
 from groundschool.data.checks.scan import codes, rows_where, thinned
 from groundschool.data.checks.view import View
 from groundschool.data.validation import Array
@@ -46,17 +46,19 @@ def identities_by_name(view: View) -> Iterator[Finding]:
     if raw.features is None:
         return
     yield from few(
-        Finding(
-            check="identity-by-name",
-            severity="warning",
-            where=feature.name,
-            what="Its name says that it tells who somebody is.",
-            why=_WHY,
-            do="Leave it out of observations; name it as group= where episodes of one person must stay together.",
-            rows=raw.n_rows,
+        made(
+            Finding(
+                check="identity-by-name",
+                severity="warning",
+                where=feature.name,
+                what="Its name says that it tells who somebody is.",
+                why=_WHY,
+                do="Leave it out of observations; name it as group= where episodes of one person must stay together.",
+                rows=raw.n_rows,
+            )
+            for feature in raw.features
+            if feature.indicator_of is None and names_identity(feature.name)
         )
-        for feature in raw.features
-        if feature.indicator_of is None and names_identity(feature.name)
     )
 
 
@@ -97,16 +99,18 @@ def identities_by_value(view: View) -> Iterator[Finding]:
         if unit is not None:
             found.append((j, unit))
     yield from few(
-        Finding(
-            check="identity-by-value",
-            severity="warning",
-            where=names[j],
-            what=f"Whole numbers, constant within every {unit} and different in nearly all {unit}s.",
-            why=_WHY,
-            do="Leave it out of observations if it is a number that was given out, and not a measurement.",
-            rows=raw.n_rows,
+        made(
+            Finding(
+                check="identity-by-value",
+                severity="warning",
+                where=names[j],
+                what=f"Whole numbers, constant within every {unit} and different in nearly all {unit}s.",
+                why=_WHY,
+                do="Leave it out of observations if it is a number that was given out, and not a measurement.",
+                rows=raw.n_rows,
+            )
+            for j, unit in found
         )
-        for j, unit in found
     )
 
 

@@ -109,7 +109,8 @@ def duplicated_steps(view: View) -> Iterator[Finding]:
     rows = np.arange(int(lengths.sum())) + np.repeat(raw.starts[:-1][episodes] - offsets, lengths)
     episode, step = np.repeat(coded[episodes], lengths), raw.steps[rows]
     order = np.lexsort((rows, step, episode))
-    same = (np.diff(episode[order]) == 0) & (np.diff(step[order]) == 0)
+    episode, step = episode[order], step[order]
+    same = (episode[1:] == episode[:-1]) & (step[1:] == step[:-1])
     repeated = np.sort(rows[order[1:][same]])
     if not len(repeated):
         return
@@ -136,9 +137,9 @@ def gaps_in_steps(view: View) -> Iterator[Finding]:
     unit = _unit(view)
     if raw.steps is None or unit is None:
         return
-    gaps = _within(view, lambda before, after: after - before > 1.5 * unit)
+    gaps = _within(view, lambda before, after: _rise(before, after) > 1.5 * unit)
     if len(gaps):
-        largest = float((raw.steps[gaps] - raw.steps[gaps - 1]).max())
+        largest = float(_rise(raw.steps[gaps - 1], raw.steps[gaps]).max())
         yield at_rows(
             view,
             "step-gaps",
@@ -150,6 +151,12 @@ def gaps_in_steps(view: View) -> Iterator[Finding]:
             do="Restore the missing rows, cut the episode there, or leave it out.",
             measured={"unit": unit, "largest": largest},
         )
+
+
+def _rise(before: Array, after: Array) -> Array:
+    with np.errstate(invalid="ignore", over="ignore"):
+        rise: Array = after - before
+    return rise
 
 
 def unit_of_steps(view: View) -> Iterator[Finding]:
@@ -172,7 +179,8 @@ def _unit(view: View) -> float | None:
     raw = view.raw
     if raw.steps is None or raw.n_rows < 2:
         return None
-    rises = np.diff(raw.steps[:_SAMPLED_STEPS])
+    steps = raw.steps[:_SAMPLED_STEPS]
+    rises = _rise(steps[:-1], steps[1:])
     ends = raw.starts[1:-1][raw.starts[1:-1] < len(rises) + 1] - 1
     rises[ends] = np.nan
     rises = rises[rises > 0]

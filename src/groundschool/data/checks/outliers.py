@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from groundschool.data.checks.finding import Check, Finding
-from groundschool.data.checks.saying import at_rows, few
+from groundschool.data.checks.saying import at_rows, few, made
 from groundschool.data.checks.scan import blocks, rows_where, thinned
 from groundschool.data.checks.view import View
 from groundschool.data.validation import Array
@@ -43,12 +43,12 @@ _BLANK = "write it as a blank and say what replaces it (impute, forward_fill, in
 
 def sentinel_values(view: View) -> Iterator[Finding]:
     """Numbers that stand for a missing value."""
-    yield from few(finding for j in _columns(view) if (finding := _sentinels(view, j)) is not None)
+    yield from few(made(_sentinels(view, j) for j in _columns(view)))
 
 
 def outlying_values(view: View) -> Iterator[Finding]:
     """Values absurdly far from the rest of their column."""
-    yield from few(finding for j in _columns(view) if (finding := _outlying(view, j)) is not None)
+    yield from few(made(_outlying(view, j) for j in _columns(view)))
 
 
 def _columns(view: View) -> Iterator[int]:
@@ -74,7 +74,7 @@ def _sentinels(view: View, j: int) -> Finding | None:
     values = column[rows]
     strange = [
         value
-        for value in np.unique(values)
+        for value in np.unique(values).tolist()
         if max(value - high, low - value) > high - low
         or (value < 0 <= low)
         or (fractional and np.count_nonzero(values == value) >= REPEATED)
@@ -112,6 +112,7 @@ def _in_precision(values: tuple[float, ...], dtype: np.dtype[np.generic]) -> Arr
     return np.array(values).astype(dtype) if dtype.kind == "f" else np.array([v for v in values if abs(v) < 2**62])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of numbers near the end of their range
 def _outlying(view: View, j: int) -> Finding | None:
     low, high = float(view.ranges.low[j]), float(view.ranges.high[j])
     sample = view.flat[thinned(view.sampled_rows, view.flat.shape[1]), j].astype(np.float64)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -105,21 +106,41 @@ def percent(part: float) -> str:
     return f"{100 * part:.3g} %"
 
 
-def few(findings: Iterable[Finding], named: int = NAMED_COLUMNS) -> Iterator[Finding]:
-    """Yield the first findings of one check as they are, and the rest as one that counts and names their columns."""
-    found = list(findings)
-    yield from found[:named]
-    rest = found[named:]
+def few(columns: Sequence[tuple[str, Callable[[], Finding]]], named: int = NAMED_COLUMNS) -> Iterator[Finding]:
+    """Yield the findings of one check on the first columns, and one on the others that counts and names them.
+
+    Parameters
+    ----------
+    columns : sequence of (name, callable)
+        The finding is made where it is needed: what holds of a thousand columns is not looked up in each.
+    named : int
+        How many columns have a finding of their own; 0 for images.
+    """
+    for _, make in columns[:named]:
+        yield make()
+    rest = columns[named:]
     if len(rest) == 1:
-        yield rest[0]
+        yield rest[0][1]()
     elif rest:
-        names = ", ".join(finding.where for finding in rest[:NAMED_COLUMNS])
+        first = rest[0][1]()
+        names = ", ".join(name for name, _ in rest[:NAMED_COLUMNS])
         more = ", ..." if len(rest) > NAMED_COLUMNS else ""
         yield dataclasses.replace(
-            rest[0],
+            first,
             where=f"{len(rest):,} {'more ' if named else ''}columns",
-            what=f"The same holds of {names}{more}." if named else f"Of {names}{more}; the first: {rest[0].what}",
-            rows=max(finding.rows for finding in rest),
-            episodes=max(finding.episodes for finding in rest),
+            what=f"The same holds of {names}{more}."
+            if named
+            else f"They are {names}{more}; of the first: {first.what}",
+            rows=0,
+            episodes=0,
             measured={"columns": float(len(rest))},
         )
+
+
+def made(findings: Iterable[Finding | None]) -> list[tuple[str, Callable[[], Finding]]]:
+    """Return findings that are there already as `few` takes them."""
+    return [(finding.where, partial(_same, finding)) for finding in findings if finding is not None]
+
+
+def _same(finding: Finding) -> Finding:
+    return finding

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from groundschool.data.checks.finding import Check, Finding, Severity
-from groundschool.data.checks.saying import at_episodes, at_rows, few, percent
+from groundschool.data.checks.saying import NAMED_COLUMNS, at_episodes, at_rows, few, made, percent
 from groundschool.data.checks.scan import blocks, rows_where, thinned
 from groundschool.data.checks.view import View
 from groundschool.data.features import Feature
@@ -29,9 +30,11 @@ def infinite_observations(view: View) -> Iterator[Finding]:
         infinite = np.isinf(view.flat[rows])
         found = {raw.feature_names()[j]: rows[infinite[:, j]] for j in np.flatnonzero(infinite.any(axis=0))}
     yield from few(
-        at_rows(view, "infinite-observations", "error", where, bad, "infinite", unit="value", why=why, do=do)
-        for where, bad in found.items()
-        if len(bad)
+        made(
+            at_rows(view, "infinite-observations", "error", where, bad, "infinite", unit="value", why=why, do=do)
+            for where, bad in found.items()
+            if len(bad)
+        )
     )
     finals = raw.final_observations
     if finals is not None and finals.dtype.kind == "f":
@@ -71,8 +74,7 @@ def negative_state_ids(view: View) -> Iterator[Finding]:
 
 def blank_observations(view: View) -> Iterator[Finding]:
     """Blanks in observations: a note where the map says what replaces them."""
-    blanks = view.ranges.blank
-    yield from few((_blank_column(view, int(j)) for j in np.flatnonzero(blanks)), _named(view))
+    yield from _by_column(view, view.ranges.blank > 0, _blank_column)
 
 
 def _blank_column(view: View, j: int) -> Finding:
@@ -107,22 +109,21 @@ def constant_observations(view: View) -> Iterator[Finding]:
     raw, found = view.raw, view.ranges
     if raw.n_rows < 2:
         return
-    yield from few(
-        (
-            Finding(
-                check="constant-observation",
-                severity="warning" if raw.observations.ndim <= 2 and raw.n_rows >= _ENOUGH_ROWS else "note",
-                where=raw.feature_names()[j],
-                what=f"Every value{' that is there' if found.blank[j] else ''} is {found.low[j]:g}.",
-                why="A column that never changes tells nothing, and a policy has never seen another value of it.",
-                do="Leave it out of observations, or look up why the log holds only one value of it.",
-                harms="learning",
-                rows=raw.n_rows - int(found.blank[j]),
-                measured={"value": float(found.low[j])},
-            )
-            for j in np.flatnonzero(found.constant)
-        ),
-        _named(view),
+    yield from _by_column(view, found.constant, _constant_column)
+
+
+def _constant_column(view: View, j: int) -> Finding:
+    raw, found = view.raw, view.ranges
+    return Finding(
+        check="constant-observation",
+        severity="warning" if raw.observations.ndim <= 2 and raw.n_rows >= _ENOUGH_ROWS else "note",
+        where=raw.feature_names()[j],
+        what=f"Every value{' that is there' if found.blank[j] else ''} is {found.low[j]:g}.",
+        why="A column that never changes tells nothing, and a policy has never seen another value of it.",
+        do="Leave it out of observations, or look up why the log holds only one value of it.",
+        harms="learning",
+        rows=raw.n_rows - int(found.blank[j]),
+        measured={"value": float(found.low[j])},
     )
 
 
@@ -145,17 +146,19 @@ def duplicated_observations(view: View) -> Iterator[Finding]:
         else:
             found.append((twin, int(j)))
     yield from few(
-        Finding(
-            check="duplicated-observation",
-            severity="warning" if raw.n_rows >= _ENOUGH_ROWS else "note",
-            where=names[j],
-            what=f"Every value is equal to that of {names[i]!r} in the same row.",
-            why="The same number twice counts double in every distance and hides a column that was meant to be there.",
-            do=f"Leave {names[j]!r} out of observations, or name the column that was meant.",
-            harms="learning",
-            rows=raw.n_rows,
+        made(
+            Finding(
+                check="duplicated-observation",
+                severity="warning" if raw.n_rows >= _ENOUGH_ROWS else "note",
+                where=names[j],
+                what=f"Every value is equal to that of {names[i]!r} in the same row.",
+                why="The same number twice counts double in every distance, and a column that was meant may be missing.",
+                do=f"Leave {names[j]!r} out of observations, or name the column that was meant.",
+                harms="learning",
+                rows=raw.n_rows,
+            )
+            for i, j in found
         )
-        for i, j in found
     )
 
 
@@ -163,9 +166,11 @@ def _equal(flat: Array, i: int, j: int) -> bool:
     return all(np.array_equal(flat[block, i], flat[block, j], equal_nan=True) for block in blocks(*flat.shape))
 
 
-def _named(view: View) -> int:
-    """Return how many columns are named one by one: of images none is."""
-    return 10 if view.raw.observations.ndim <= 2 else 0
+def _by_column(view: View, which: Array, make: Callable[[View, int], Finding]) -> Iterator[Finding]:
+    """Yield what `make` finds in the columns of observations that are set, (d,) bool; of images one finding for all."""
+    names = view.raw.feature_names()
+    columns = [(names[j], partial(make, view, int(j))) for j in np.flatnonzero(which)]
+    yield from few(columns, NAMED_COLUMNS if view.raw.observations.ndim <= 2 else 0)
 
 
 CHECKS: tuple[Check, ...] = (
