@@ -100,7 +100,7 @@ def test_many_states_keep_the_most_visited_and_pool_the_rest():
     assert found.pooled == 745
     assert found.visits[-1] == 745 * 2
     assert found.visits.sum() == len(states)
-    assert "visited 1,000 states" in found.describe()
+    assert "visited 1,000 states. The 745 least visited of all are taken together as one." in found.describe()
 
 
 def test_what_the_masks_never_allowed_is_not_missing():
@@ -238,10 +238,10 @@ def test_of_a_log_with_groups_nothing_small_is_told():
     assert facts["bands"] == [[2, 1], [2, 0]]
     assert coverage(log, min_episodes=0).regions == ("state 0", "state 1", "state 2")
     many = coverage(log_of(np.arange(40) % 20, np.zeros(40, int), lengths=[1] * 40, groups=np.arange(40)))
-    assert many.regions == ("the other 20 states",)
+    assert many.regions == ("everything that was visited",)
     assert many.episodes[0] == 40 >= SMALL_CELL
-    with pytest.raises(InputError, match="visited by 11 episodes or more"):
-        coverage(log_of(np.arange(5), np.zeros(5, int), lengths=[1] * 5, groups=np.arange(5)))
+    few = coverage(log_of(np.arange(5), np.zeros(5, int), lengths=[1] * 5, groups=np.arange(5)))
+    assert (few.regions, few.counts.tolist(), few.bands.tolist()) == (("everything that was visited",), [[5]], [[1]])
 
 
 def test_a_hash_shared_by_two_points_is_noticed(monkeypatch):

@@ -140,6 +140,8 @@ class Coverage:
         text = f"The log visited {len(self.regions) + max(self.pooled - 1, 0):,} {self.places}. "
         if self.kind == "partition":
             text = f"What the log visited is cut into {len(self.regions):,} regions of about equal numbers of steps. "
+        if self.pooled > 1:
+            text += f"The {self.pooled:,} least visited of all are taken together as one. "
         text += (
             f"Of the {int(self.possible.sum()):,} pairs of {place} and {action}, {_percent(self.never_share)} never "
             f"occur and {_percent(self.few_share - self.never_share)} occur fewer than {SUPPORTED} times. "
@@ -224,18 +226,15 @@ def coverage(log: Dataset | RawLog, *, seed: int = 0, min_episodes: int | None =
     pooled = cells.others + int((visits > 0).sum()) - len(own)
     cells = cells.keep(own)
     steps, cell_episodes, episodes = cells.sums()
-    shown = len(own) + int(episodes[-1] >= least)
-    if not shown:
-        raise InputError(
-            f"coverage: no part of what was observed was visited by {least} episodes or more, and with fewer a group "
-            "could be recognized. Log more episodes, or pass min_episodes=0 for your own eyes."
-        )
+    # All of it together tells no more than the size of the log.
+    shown = len(own) + int(episodes[-1] >= least or not len(own))
+    rest = _others(pooled, cells.kind) if len(own) else "everything that was visited"
     return Coverage(
         counts=steps[:shown],
         cell_episodes=cell_episodes[:shown],
         episodes=episodes[:shown],
         possible=cells.allowed[:shown] | (steps[:shown] > 0),
-        regions=(*cells.regions, _others(pooled, cells.kind))[:shown],
+        regions=(*cells.regions, rest)[:shown],
         actions=cells.actions,
         kind=cells.kind,
         pooled=pooled if shown > len(own) else 0,
