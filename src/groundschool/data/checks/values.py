@@ -152,7 +152,7 @@ def duplicated_observations(view: View) -> Iterator[Finding]:
                 severity="warning" if raw.n_rows >= _ENOUGH_ROWS else "note",
                 where=names[j],
                 what=f"Every value is equal to that of {names[i]!r} in the same row.",
-                why="The same number twice counts double in every distance, and a column that was meant may be missing.",
+                why="The same number twice counts double in every distance, and another column may be missing.",
                 do=f"Leave {names[j]!r} out of observations, or name the column that was meant.",
                 harms="learning",
                 rows=raw.n_rows,
