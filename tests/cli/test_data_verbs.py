@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 
 import numpy as np
@@ -371,6 +373,7 @@ ROWS = [
     (("init", "{shelf}/noise.parquet", "--out", "{out}"), "noise.parquet"),
     (("init", "{shelf}/log.pkl", "--out", "{out}"), "pickle"),
     (("init", "{shelf}/log", "--out", "{out}"), "needs no column map"),
+    (("init", "{shelf}/empty.csv", "--out", "{out}/deep/map.toml"), "empty.csv"),
     (("init", "{shelf}/ward.csv", "--out", "{out}", "--format", "paruqet"), "paruqet"),
     (("init", "{shelf}/ward.csv", "--out", "{out}", "--format", "parquet"), "ward.csv"),
     (("init", "{shelf}/ward.csv", "--out", "{shelf}/map.toml"), "exists"),
@@ -421,6 +424,17 @@ def test_bad_input_is_one_sentence_and_exit_code_2(shelf, tmp_path, words, sente
     assert "Traceback" not in result.stderr
     assert tree(shelf) == before
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["init", "check", "convert", "train"])
+def test_help_needs_neither_numpy_nor_arrow(verb):
+    code = (
+        f"import sys; from groundschool.cli import main; sys.argv = ['groundschool', {verb!r}, '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print([name for name in ('numpy', 'pyarrow', 'jax') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("verb", ["init", "check", "convert"])

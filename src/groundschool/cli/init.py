@@ -26,14 +26,15 @@ def verb(
 ) -> None:
     """Draft a column map: what the log shows is filled in, what only a person can say is left open as "?"."""
     from groundschool.data.draft import sketch
-    from groundschool.data.placing import in_place
+    from groundschool.data.placing import in_place, require_free
     from groundschool.data.read import is_saved, open_source
 
     where = Path(f"{_stem(log)}.columns.toml") if out is None else out
     if is_saved(log, log_format):
         raise InputError(f"{log}: is a log that groundschool wrote and knows its columns. It needs no column map.")
+    require_free(where, force=force, replaceable=_is_toml, what="a TOML file")  # before the work
+    drafted = sketch(open_source(log, log_format))
     with in_place(where, force=force, replaceable=_is_toml, what="a TOML file") as unfinished:
-        drafted = sketch(open_source(log, log_format))
         unfinished.write_text(drafted.text, encoding="utf-8")
     if as_json:
         emit({"columns": str(where), "questions": dict(drafted.questions)})
