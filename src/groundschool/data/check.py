@@ -15,6 +15,7 @@ from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
 from groundschool.data.raw import RawLog
 from groundschool.data.read import read_raw
+from groundschool.data.vouch import told
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -121,7 +122,7 @@ def check(
         shared = shared_episodes(raw, other)
         found += [] if shared is None else [shared]
     ordered = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
-    return Findings(tuple(ordered), ran, false_alarm, raw.n_episodes, raw.n_rows, raw.notes)
+    return Findings(tuple(ordered), ran, false_alarm, raw.n_episodes, raw.n_rows, told(raw.notes, raw.tally))
 
 
 def _raw(data: Any, columns: Columns | str | PathLike[str] | None, format: str) -> RawLog:

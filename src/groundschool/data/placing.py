@@ -35,14 +35,20 @@ def in_place(target: Path, *, force: bool, replaceable: Callable[[Path], bool], 
     target = target.absolute()
     require_free(target, force=force, replaceable=replaceable, what=what)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    made = [parent for parent in (target.parent, *target.parent.parents) if not parent.exists()]
+    done = False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         _move(draft, target)
+        done = True
     except OSError as error:
         raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}.") from error
     finally:
         _remove(draft)
+        for parent in () if done else made:  # the innermost first
+            with contextlib.suppress(OSError):
+                parent.rmdir()
 
 
 def require_free(target: Path, *, force: bool, replaceable: Callable[[Path], bool], what: str) -> None:

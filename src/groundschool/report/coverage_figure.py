@@ -56,7 +56,7 @@ def coverage(log: Dataset | RawLog | Coverage) -> Figure:
         above, table = parts[0].subplots(2, 1, gridspec_kw={"height_ratios": [0.7, row * n_actions]})
         _draw_visits(above, found)
         _draw_table(table, found, row)
-        parts[0].legend(handles=_table_key(found), loc="outside lower left", ncols=4, columnspacing=1.4)
+        parts[0].legend(handles=_table_key(found), loc="outside lower left", ncols=2, columnspacing=1.4)
         if mapped:
             _draw_map(parts[1].subplots(), found)
         return figure

@@ -6,12 +6,12 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from groundschool.data.readers._pickles import is_pickle, refuse_pickle
 from groundschool.data.source import Source
 from groundschool.errors import InputError, suggest
 
 # In the order in which a path is tried: the telling ones first.
 MODULES = ("minari", "parquet", "arrow", "npz", "d3rlpy", "dsrl", "d4rl", "csv")
-PICKLES = (".pkl", ".pickle", ".d3", ".pt", ".pth", ".joblib", ".npy")
 OURS = "groundschool"
 
 
@@ -34,11 +34,8 @@ def open_path(path: Path, format: str = "auto") -> Source:
             raise InputError(f"format {format!r} is not known.{suggest(format, names)} Known: {', '.join(names)}.")
         source: Source = known[format].open(path)
         return source
-    if path.suffix.lower() in PICKLES:
-        raise InputError(
-            f"{path}: a {path.suffix} file can hold a pickle, which runs code when it is read: never read here. "
-            "Save the arrays as .npz, Parquet or HDF5 with the tool that wrote it, and read that."
-        )
+    if is_pickle(path):
+        refuse_pickle(path)
     for module in known.values():
         if module.recognise(path):
             source = module.open(path)

@@ -21,7 +21,7 @@ from groundschool.data.writers import _hdf5
 from groundschool.data.writers._summary import Summary, in_words, known_finals
 
 NAME = "d3rlpy"
-SUFFIXES = (".h5",)
+SUFFIXES: tuple[str, ...] = ()
 VERSION = "2.1"
 FIELDS = ("observations", "actions", "rewards", "terminated")
 

@@ -17,7 +17,7 @@ from groundschool.data.writers import _hdf5
 from groundschool.data.writers._summary import Summary, following, in_words
 
 NAME = "dsrl"
-SUFFIXES = (".hdf5",)
+SUFFIXES: tuple[str, ...] = ()
 
 
 def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
