@@ -167,7 +167,7 @@ class ArrowFiles:
             self.has_seeds = b'"seed"' in facts.read_bytes()[:BATCH_ROWS]
         self.leaves: dict[str, Leaf] = {}
         first = next(self._batches(0), None)
-        if first is None or first.num_rows < 2:
+        if first is None or first.num_rows == 0:
             raise InputError(f"{folder / '0'}: holds no steps. Expected at least one in every episode.")
         with sound(str(folder)):
             schema = first.schema

@@ -21,10 +21,12 @@ _DRAFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.tmp")
 
 @dataclass
 class Summary:
-    """Of the parts of a log seen so far; `first` is the first of them, whose columns all others must have.
+    """Of the parts of a log seen so far.
 
     Attributes
     ----------
+    first : Dataset or None
+        The first episode; all parts must have its columns.
     horizon, n_actions, largest_action, largest_id : int
         The largest of all parts; `largest_id` is of state ids.
     n_both : int
@@ -52,7 +54,7 @@ class Summary:
     def add(self, part: Dataset) -> None:
         """Take note of the next part."""
         if self.first is None:
-            self.first = part
+            self.first = part.select([0])  # a copy, so that the part need not be kept
         elif _shape(part) != _shape(self.first):
             raise InputError("the parts of the log do not have the same columns. Expected parts of one log.")
         own = np.arange(self.n_episodes, self.n_episodes + part.n_episodes)
@@ -77,7 +79,7 @@ class Summary:
 
     @property
     def log(self) -> Dataset:
-        """The first part, which shows what columns there are."""
+        """The first episode, which shows what columns there are."""
         if self.first is None:
             raise InputError("the log is empty. Expected at least one episode.")
         return self.first
