@@ -11,6 +11,7 @@ from groundschool.data.checks import (
     ends,
     identities,
     labels,
+    markov,
     order,
     outliers,
     propensities,
@@ -34,6 +35,7 @@ FAMILIES = (
     action_kinds,
     determinism,
     propensities,
+    markov,
     size,
 )
 
