@@ -65,7 +65,7 @@ def episode_hashes(raw: RawLog, rows: Array | None = None) -> Array:
         placed = mixed(rows[begin : begin + len(position)] + (position + np.uint64(1)) * _GOLDEN)
         sums[first:end] = np.add.reduceat(placed, starts)
         first = end
-    return mixed(sums ^ mixed(raw.lengths.astype(np.uint64)))
+    return mixed(sums)
 
 
 def mixed(bits: Array) -> Array:

@@ -48,8 +48,9 @@ def test_measured_quantities(doses):
         (RNG.zipf(1.5, 3000) % 150, {"n_actions": 150}),
         (RNG.choice([0, 2, 4, 6], 3000), {}),
         (RNG.choice([0, 2, 4, 6, 8, 10, 12], 3000), {}),
+        (RNG.choice(np.arange(0, 20, 2), 3000), {}),
     ],
-    ids=["4", "29", "100", "a declared long tail", "4 even ones", "7 even ones"],
+    ids=["4", "29", "100", "a declared long tail", "4 even ones", "7 even ones", "10 even ones"],
 )
 def test_choices(actions, declared):
     assert found("continuous-as-discrete", discrete(actions, **declared)) == []

@@ -68,7 +68,7 @@ def test_a_few_that_meet_are_no_proof_of_a_measurement():
     values = np.arange(40)
     values[[3, 4]] = values[[5, 6]]
     assert found("identity-by-value", numbered(values)) != []
-    values[:3] = 20
+    values[0] = 20  # 37 of 40 are distinct
     assert found("identity-by-value", numbered(values)) == []
 
 

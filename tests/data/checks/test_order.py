@@ -58,6 +58,7 @@ def test_steps_twice_next_to_each_other():
     finding = one("duplicated-steps", steps(0, 1, 0, 1, 1, 0))
     assert (finding.rows, finding.first_row, finding.first_episode) == (1, 14, "b")
     assert "Two different rows" in finding.do
+    assert found("step-order", steps(0, 1, 0, 1, 1, 0)) == []
 
 
 def test_steps_twice_further_apart():
@@ -87,6 +88,8 @@ def test_gaps():
     assert (finding.rows, finding.first_row, finding.first_episode) == (1, 14, "b")
     assert finding.measured["largest"] == 3
     assert found("step-unit", steps(0, 1, 0, 1, 4, 0)) == []
+    assert one("step-gaps", steps(0, 1, 0, 1, 3, 0)).measured["largest"] == 2
+    assert found("step-gaps", steps(0, 1, 0, 1, 2.4, 0)) == []
 
 
 def test_a_gap_is_measured_in_the_usual_unit():
