@@ -21,6 +21,7 @@ from groundschool.data.validation import Array
 _ROWS = 15_000
 _KNOWN = 0.95
 _NEIGHBORS = 8
+_ACTIONS = 30
 _QUERIES, _QUERIES_WIDE = 6_000, 2_500
 
 
@@ -139,7 +140,9 @@ def _best(gains: Array, judged: list[tuple[float, float]]) -> int:
 
 
 def _one_hot(actions: Array) -> Array:
-    return np.asarray(actions[:, None] == np.unique(actions), dtype=np.float64)
+    """Return an indicator for each action, of many for the most frequent ones."""
+    values, counts = np.unique(actions, return_counts=True)
+    return np.asarray(actions[:, None] == values[np.argsort(-counts)[:_ACTIONS]], dtype=np.float64)
 
 
 def _filled(values: Array, at: Array) -> tuple[Array, Array]:

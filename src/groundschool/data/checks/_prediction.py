@@ -19,7 +19,7 @@ _RIDGE = (1e-7, 1e-5, 1e-3, 1e-1)
 _RANDOM, _RANDOM_HISTORY = 128, 96
 _LARGEST = 8.0
 _QUADRATIC = 10
-_POOLED = 10
+_ACTIONS, _PRODUCTS = 30, 200
 
 
 @dataclass(frozen=True)
@@ -188,11 +188,13 @@ def _groups(action: Array, least: int) -> Array:
 
 
 def _indicators(action: Array, z: Array) -> Array:
-    """Return a constant, and for each further action an indicator and what it adds to the linear part."""
+    """Return a constant, and for each further action an indicator and, if few, what it adds to the linear part."""
     columns = [np.ones((len(z), 1))]
-    for one in np.unique(action)[1 : 1 + _POOLED]:
+    for number, one in enumerate(np.unique(action)[1 : 1 + _ACTIONS]):
         is_one = (action == one).astype(np.float64)[:, None]
-        columns += [is_one, is_one * z]
+        columns.append(is_one)
+        if (number + 1) * z.shape[1] <= _PRODUCTS:
+            columns.append(is_one * z)
     return np.hstack(columns)
 
 
