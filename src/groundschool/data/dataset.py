@@ -163,7 +163,7 @@ class Dataset:
             The possible range of an episode's undiscounted return.
         episode_ids : (E,) integers or text, unique, optional
             0, 1, ... when left out.
-        features : sequence of names or `Feature`s, optional
+        features : sequence of names or of Feature, optional
             One for each number of an observation (one for state ids).
         action_labels : sequence of text, optional
             Names of the discrete actions, in order; they count them too.
