@@ -7,6 +7,7 @@ from groundschool.data.checks import (
     actions,
     costs,
     determinism,
+    drift,
     duplicates,
     ends,
     identities,
@@ -15,8 +16,10 @@ from groundschool.data.checks import (
     order,
     outliers,
     propensities,
+    rewards,
     size,
     timeouts,
+    timing,
     values,
 )
 from groundschool.data.checks.finding import Check
@@ -35,7 +38,10 @@ FAMILIES = (
     action_kinds,
     determinism,
     propensities,
+    timing,
+    rewards,
     markov,
+    drift,
     size,
 )
 
