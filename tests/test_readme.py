@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import typer.main
 
 import groundschool
 from groundschool.cli.app import app
+from groundschool.data.checks.battery import CHECKS
+from groundschool.data.readers import formats
+from groundschool.data.writers import writers
 from groundschool.pipeline import run
 from studies import tiny
 
@@ -121,18 +126,57 @@ def test_make_targets_named_in_the_readme_exist():
     assert set(re.findall(r"make ([a-z][\w-]*)[`\s]", README.read_text(encoding="utf-8"))) - {"with"} <= targets
 
 
-@pytest.mark.parametrize("block", [body for page in PAGES for body in blocks(page, "toml")], ids=len)
+def configs(*, maps: bool) -> list[Any]:
+    """Every TOML block of the pages: column maps (whole or in part), or study configs (whole or in part)."""
+    found = [
+        pytest.param(body, id=f"{named(page)}-{n}") for page in PAGES for n, body in enumerate(blocks(page, "toml"))
+    ]
+    roles = {field.name for field in dataclasses.fields(groundschool.Columns)}
+    return [one for one in found if bool(tomllib.loads(one.values[0]).keys() & roles) == maps]
+
+
+@pytest.mark.parametrize("block", configs(maps=True))
+def test_column_maps_are_valid(block):
+    values = tomllib.loads(block)
+    for key in [key for key, value in values.items() if value == "?"]:
+        values[key] = "truncated"  # an answer to the one question that a draft on these pages asks
+    assert groundschool.Columns.from_mapping(values) != groundschool.Columns()
+
+
+@pytest.mark.parametrize("block", configs(maps=False))
 def test_configs_are_valid(block, tmp_path):
     from groundschool.config import load_config
 
     path = tmp_path / "study.toml"
-    path.write_text(block, encoding="utf-8")
+    (tmp_path / "ward.columns.toml").write_text('reward = "reward"\n', encoding="utf-8")
+    rest = "" if "[[candidates]]" in block else '[[candidates]]\nname = "clone"\nalgorithm = "bc"\n'
+    name = "" if block.startswith("name") else 'name = "ward"\n'
+    path.write_text(name + block + rest, encoding="utf-8")
     load_config(path)
 
 
 @pytest.mark.parametrize("name", [name for name in groundschool.__all__ if not name.startswith("_")])
 def test_public_names_are_in_the_reference(name):
     assert f"groundschool.{name}" in (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+CHECK_ROW = re.compile(r"^\| ([^|]*) \| `([\w-]+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
+
+def test_every_check_is_listed_with_what_it_looks_for_and_its_false_alarms():
+    rows = CHECK_ROW.findall((ROOT / "docs" / "checks.md").read_text(encoding="utf-8"))
+    listed = {name: (about, rate) for _, name, about, rate in rows}
+    assert listed.pop("shared-episodes")[1] == "–"
+    rates = {check.name: "–" if check.false_alarm is None else f"{check.false_alarm:.1%}" for check in CHECKS}
+    assert listed == {check.name: (check.about, rates[check.name].replace("%", " %")) for check in CHECKS}
+
+
+def test_every_format_is_listed():
+    table = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").split("## ")[0]
+    named = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    assert named == {"groundschool", *formats()}
+    written = {name for line in table.splitlines() for name in re.findall(r"^\| `(\w+)`[^|]*\| yes \| (?!–)", line)}
+    assert written - {"d4rl"} == {"groundschool", *writers()}  # a log without costs, as dsrl, is a D4RL file
 
 
 def test_figures_are_those_of_the_recorded_results():
