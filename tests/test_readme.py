@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 import groundschool
 from groundschool.cli.app import app
 from groundschool.data.checks.battery import CHECKS
+from groundschool.data.draft_text import toml
 from groundschool.data.readers import formats
 from groundschool.data.writers import writers
 from groundschool.pipeline import run
@@ -32,7 +34,16 @@ OUTSIDE = ("http://", "https://", "#")
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return [body for kind, body in FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+    return blocks_of(page.read_text(encoding="utf-8"), language)
+
+
+def blocks_of(text: str, language: str) -> list[str]:
+    return [body for kind, body in FENCE.findall(text) if kind == language]
+
+
+def own_log() -> str:
+    """The README's story of a log of one's own: code and commands that need each other."""
+    return README.read_text(encoding="utf-8").split("\n## Your own log\n")[1].split("\n## ")[0]
 
 
 def named(page: Path) -> str:
@@ -68,10 +79,38 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo: Path) -> Path:
 )
 def test_python_runs_as_printed(page, quick):
     namespace: dict[str, Any] = {}  # one a page: it is read from top to bottom
-    for number, body in enumerate(blocks(page, "python")):
+    bodies = blocks(page, "python")
+    own = len(blocks_of(own_log(), "python")) if page == README else 0  # needs the commands in between: the next test
+    for number, body in enumerate(bodies[: len(bodies) - own]):
         if body.startswith("# needs d3rlpy"):
             continue
         exec(compile(body, f"{page.name}, block {number}", "exec"), namespace)  # noqa: S102
+
+
+def test_the_readme_s_own_log_goes_from_file_to_policy(quick):
+    columns = quick / "ward.columns.toml"
+    namespace: dict[str, Any] = {"gs": groundschool}
+    told = []
+    for language, body in FENCE.findall(own_log()):
+        if language == "python":
+            exec(body, namespace)  # noqa: S102
+        elif language == "toml":  # the answers go over the draft
+            draft = tomllib.loads(columns.read_text(encoding="utf-8"))
+            answers = tomllib.loads(body)
+            assert {key for key, value in draft.items() if value == "?"} <= answers.keys()
+            columns.write_text("\n".join(f"{k} = {toml(v)}" for k, v in (draft | answers).items()), encoding="utf-8")
+        elif language == "bash":
+            for line in body.splitlines():
+                words = shlex.split(line)[1:] + (["--steps", "20"] if " train " in line else [])
+                result = CliRunner().invoke(app, words)
+                assert result.exit_code == 0, (line, result.output)
+        else:
+            told.append(body)
+    finding = namespace["gs"].check("ward.csv", "ward.columns.toml").findings[0]
+    severity, where, what = told[0].strip().split("  ")
+    assert (finding.severity, finding.where) == (severity, where)
+    assert finding.what.startswith(what)
+    assert {"ward-log", "ward-policy", "ward.md", "ward.png"} <= {path.name for path in quick.iterdir()}
 
 
 def test_the_demo_s_policy_is_loaded_in_three_lines(quick):
