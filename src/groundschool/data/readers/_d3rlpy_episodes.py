@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from groundschool.data.readers._rows import (
     starts_of,
     tidy,
 )
+from groundschool.data.readers._stored import Stored
 from groundschool.data.source import Batch, Source
 from groundschool.data.validation import Array
 from groundschool.errors import InputError
@@ -37,7 +39,7 @@ def source(file: Any, path: Path, format: str) -> Source:
     if not isinstance(count, int | np.integer) or count < 1:
         raise InputError(f"{path}: num_episodes is {count!r}. Expected at least one episode.")
     stored = _hdf5.dataset_at(file, "columns", path)
-    if len(stored.shape) != 1 or not (stored.dtype.kind == "S" or _heap.is_readable(stored)):
+    if len(stored.shape) != 1 or not (stored.dtype.kind == "S" or _heap.is_readable(stored.id)):
         raise InputError(f"{path}: 'columns' holds {stored.dtype} {stored.shape}, expected names. It is damaged.")
     names = _hdf5.texts(stored, path, 0, stored.shape[0]).tolist()
     missing = [name for name in FIELDS if name not in names]
@@ -77,7 +79,7 @@ def source(file: Any, path: Path, format: str) -> Source:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _Column:
     """A column as the first episode has it."""
 
     kind: str
@@ -104,7 +106,7 @@ class _Episodes:
 
     path: Path
     n_episodes: int
-    stored: dict[str, _Stored] = field(default_factory=dict)
+    stored: dict[str, _Column] = field(default_factory=dict)
     extras: dict[str, Field] = field(default_factory=dict)
     starts: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     finals: bool = False
@@ -118,7 +120,7 @@ class _Episodes:
             kind = self._kind(dataset, part, asks=asks)
             if kind != "other":
                 tail = dataset.shape[1:] if dataset.shape else None
-                self.stored[part] = _Stored(kind, tail, row_bytes(dataset.dtype, dataset.shape))
+                self.stored[part] = _Column(kind, tail, row_bytes(dataset.dtype, dataset.shape))
             elif name in FIELDS:
                 raise InputError(f"{self.path}: {part!r} holds {dataset.dtype} {dataset.shape}. Expected numbers.")
         if not parts:
@@ -143,28 +145,38 @@ class _Episodes:
 
     def batches(self, names: Sequence[str]) -> Iterator[Batch]:
         """Return the rows, as `Source.batches` does."""
-        return joined(self._pieces(names))
-
-    def _pieces(self, names: Sequence[str]) -> Iterator[Batch]:
-        sizes = {name: one.row_bytes for name, one in (self.stored | self.extras).items()}
-        step = rows_at_once(
-            sum(sizes.get(name, sizes["observations"] if name.startswith("next") else 8) for name in names)
-        )
+        extras = [name for name in names if name in self.extras]
+        own = [name for name in names if name not in self.extras]
+        at = 0
         with _hdf5.opened(self.path) as file:
-            for episode in range(self.n_episodes):
-                ended = bool(_hdf5.scalar(file, f"terminated_{episode}", self.path))
-                length = self._length(file, episode, ended)
-                for first in range(0, length, step):
-                    end = min(first + step, length)
-                    yield {name: self._column(file, name, episode, (first, end, length), ended) for name in names}
+            for batch in joined(self._pieces(file, own or ["episode"])):
+                end = at + len(next(iter(batch.values())))
+                added = {name: self.extras[name].read(file, at, end) for name in extras}
+                yield {name: added[name] if name in added else batch[name] for name in names}
+                at = end
 
-    def _length(self, file: Any, episode: int, ended: bool) -> int:
+    def _pieces(self, file: Any, names: Sequence[str]) -> Iterator[Batch]:
+        sizes = {name: one.row_bytes for name, one in self.stored.items()} | {"next_observations": 0}
+        step = rows_at_once(sum(sizes.get(name, 8) for name in names) + sizes.get("observations", 0))
+        finals = self._final_observations(file) if "next_observations" in names else itertools.repeat(None)
+        for episode, final in zip(range(self.n_episodes), finals, strict=False):
+            ended = bool(_hdf5.scalar(file, f"terminated_{episode}", self.path))
+            arrays = {name: self._dataset(file, name, episode) for name in self.stored}
+            length = self._length(arrays, episode, ended)
+            for first in range(0, length, step):
+                span = (first, min(first + step, length), length)
+                yield {name: self._column(arrays, name, episode, span, ended, final) for name in names}
+
+    def _final_observations(self, file: Any) -> Iterator[Array]:
+        """Yield the final observation of each episode, (1, ...), read in blocks."""
+        finals = _hdf5.dataset_at(file, _ours.FINALS, self.path)
+        step = rows_at_once(row_bytes(finals.dtype, finals.shape))
+        for first in range(0, self.n_episodes, step):
+            yield from finals.rows(first, first + step)[:, None]
+
+    def _length(self, arrays: Mapping[str, Stored], episode: int, ended: bool) -> int:
         """Return the steps of an episode; of a row that groundschool added for its final observation, one less."""
-        lengths = {
-            where(name, episode): self._dataset(file, name, episode).shape[0]
-            for name, one in self.stored.items()
-            if one.tail is not None
-        }
+        lengths = {where(n, episode): arrays[n].shape[0] for n, one in self.stored.items() if one.tail is not None}
         stored = lengths_agree(self.path, lengths)
         if len(self.starts) == 0:
             return stored
@@ -176,7 +188,15 @@ class _Episodes:
             )
         return length
 
-    def _column(self, file: Any, name: str, episode: int, span: tuple[int, int, int], ended: bool) -> Array:
+    def _column(
+        self,
+        arrays: Mapping[str, Stored],
+        name: str,
+        episode: int,
+        span: tuple[int, int, int],
+        ended: bool,
+        final: Array | None,
+    ) -> Array:
         first, end, length = span
         if name == "episode":
             return np.full(end - first, episode, np.int64)
@@ -184,20 +204,14 @@ class _Episodes:
             flags = np.zeros(end - first, np.bool_)
             flags[-1] = end == length and ended == (name == "terminals")
             return flags
-        if name in self.extras:
-            offset = int(self.starts[episode])
-            return self.extras[name].read(file, offset + first, offset + end)
         if name == "next_observations":
-            following = self._column(file, "observations", episode, (first + 1, min(end + 1, length), length), ended)
-            if end < length:
-                return following
-            final = file[_ours.FINALS][episode : episode + 1]
-            return np.concatenate([following, np.asarray(final).astype(following.dtype)])
-        one = self.stored[name]
-        dataset = self._dataset(file, name, episode)
+            here = (first + 1, min(end + 1, length), length)
+            following = self._column(arrays, "observations", episode, here, ended, None)
+            return following if end < length or final is None else np.concatenate([following, final])
+        one, dataset = self.stored[name], arrays[name]
         if one.tail is None:
-            return tidy(where(name, episode), np.full(end - first, dataset[()]), one.kind, end - first)
-        return tidy(where(name, episode), dataset[first:end], one.kind, end - first)
+            return tidy(where(name, episode), np.full(end - first, dataset.value()), one.kind, end - first)
+        return tidy(where(name, episode), dataset.rows(first, end), one.kind, end - first)
 
     def _dataset(self, file: Any, name: str, episode: int) -> Any:
         place = where(name, episode)
@@ -216,7 +230,7 @@ class _Episodes:
             wide = False  # one column of integers: state ids
         elif asks and wide and name == "actions" and dataset.shape[1:] == (1,):
             # Where d3rlpy would call floats discrete, a person has to say it: one number a row is asked about.
-            values = dataset[:]
+            values = dataset.rows()
             wide = not bool((values == np.floor(values)).all())
         return kind_of(dataset.dtype, dataset.shape, keep_width=wide)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,19 +12,16 @@ import numpy as np
 from groundschool.data.readers import _heap
 from groundschool.data.readers._names import keeps_width
 from groundschool.data.readers._rows import Field, kind_of, row_bytes, tidy
+from groundschool.data.readers._stored import Stored, check_stored
 from groundschool.data.validation import Array
 from groundschool.errors import InputError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SUFFIXES = (".hdf5", ".h5", ".hdf")
-FOREIGN = (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError, AttributeError)
+FOREIGN = (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError)
 
 MAX_OBJECTS = 1_000_000
 MAX_DEPTH = 16
-MAX_CHUNK_BYTES = 2**30
-MIN_PACKED = 5  # bytes: HDF5's checksum alone is 4, and the library trusts that it is there
-# Compression of constants: beyond this a shape is not backed by the file.
-MAX_EXPANSION = 100_000
 
 
 def is_hdf5(path: Path) -> bool:
@@ -86,11 +82,11 @@ def layout(path: Path) -> str:
     return "" if minari else "d4rl"
 
 
-def tree(file: Any, path: Path) -> tuple[dict[str, Any], list[str]]:
+def tree(file: Any, path: Path) -> tuple[dict[str, Stored], list[str]]:
     """Return every dataset below `file` by its path, and the names of links, which are not followed."""
     import h5py
 
-    found: dict[str, Any] = {}
+    found: dict[str, Stored] = {}
     links: list[str] = []
     seen: set[int] = set()
     stack: list[tuple[str, Any, int]] = [("", file, 0)]
@@ -109,91 +105,72 @@ def tree(file: Any, path: Path) -> tuple[dict[str, Any], list[str]]:
                 continue
             item = group[name]
             if isinstance(item, h5py.Dataset):
-                found[f"{prefix}{name}"] = item
+                found[f"{prefix}{name}"] = Stored(item.id)
             elif isinstance(item, h5py.Group):
                 inner.append((f"{prefix}{name}/", item, depth + 1))
         stack += reversed(inner)
     return found, links
 
 
-def check_stored(dataset: Any, path: Path, name: str) -> None:
-    """Raise InputError unless the rows that a dataset declares are really stored in this file."""
-    if dataset.is_virtual or dataset.external:
-        raise InputError(
-            f"{path}: {name!r} refers to other files, which are not followed. Write it as a dataset of its own."
-        )
-    size, there = dataset.size * _heap.item_size(dataset), path.stat().st_size
-    if dataset.chunks is None:
-        stored = dataset.id.get_storage_size() >= size and size <= there
-    else:
-        stored = size <= MAX_EXPANSION * there and _chunks_stored(dataset, path, name, there)
-    if not stored:
-        raise InputError(
-            f"{path}: {name!r} declares shape {dataset.shape}, but not all of it is stored in the file. It is damaged "
-            "or was not written to its end."
-        )
-
-
-def field_of(dataset: Any, path: Path, name: str) -> Field:
-    """Return a dataset (N, ...) as a column; its kind is ``other`` where it holds neither numbers nor text."""
+def field_of(dataset: Stored, path: Path, name: str) -> Field:
+    """Return the dataset `name` (N, ...) as a column; its kind is ``other`` where it is neither numbers nor text."""
     import h5py
 
-    dtype, shape, where = dataset.dtype, dataset.shape, dataset.name
+    def again(file: Any) -> Stored:
+        return Stored(h5py.h5d.open(file.id, name.encode()))
+
+    dtype, shape = dataset.dtype, dataset.shape
     if h5py.check_string_dtype(dtype) is not None and len(shape) == 1:
-        if dtype.kind == "O" and not _heap.is_readable(dataset):
-            return Field("other", 64, lambda file, first, end: np.zeros(0))
-
-        def text(file: Any, first: int, end: int) -> Array:
-            return tidy(name, texts(file[where], path, first, end), "text", end - first)
-
-        return Field("text", 64, text)
+        kind = "text" if dtype.kind == "S" or _heap.is_readable(dataset.id) else "other"
+        return Field(kind, 64, lambda file, a, b: tidy(name, texts(again(file), path, a, b), "text", b - a))
     kind = kind_of(dtype, shape, keep_width=keeps_width(name, dtype.kind))
-
-    def rows(file: Any, first: int, end: int) -> Array:
-        return tidy(name, file[where][first:end], kind, end - first)
-
-    return Field(kind, row_bytes(dtype, shape), rows)
+    return Field(kind, row_bytes(dtype, shape), lambda file, a, b: tidy(name, again(file).rows(a, b), kind, b - a))
 
 
-def _chunks_stored(dataset: Any, path: Path, name: str, there: int) -> bool:
-    """Return whether every chunk of a dataset is there, within the file and of a size that it can have."""
-    size = math.prod(dataset.chunks) * _heap.item_size(dataset)
-    if size > MAX_CHUNK_BYTES:
-        raise InputError(f"{path}: {name!r} is stored in chunks of {size:,} bytes. Write it in smaller ones.")
-    packed = dataset.id.get_create_plist().get_nfilters() > 0
-    found: set[tuple[int, ...]] = set()
+def group_at(file: Any, name: str, path: Path) -> Any:
+    """Return the id of the group called `name`; links are not followed."""
+    from h5py import h5g
 
-    def look(chunk: Any) -> None:
-        sound = MIN_PACKED <= chunk.size <= 2 * size + 1024 if packed else chunk.size == size
-        if sound and chunk.byte_offset > 0 and chunk.byte_offset + chunk.size <= there:
-            found.add(chunk.chunk_offset)
-
-    dataset.id.chunk_iter(look)
-    places = [range(0, rows, per) for rows, per in zip(dataset.shape, dataset.chunks, strict=True)]
-    return len(found) == math.prod(len(along) for along in places) and all(
-        start in along for starts in found for start, along in zip(starts, places, strict=True)
-    )
+    _require_own(file.id, name, path, name)
+    return h5g.open(file.id, name.encode())
 
 
-def dataset_at(file: Any, name: str, path: Path) -> Any:
-    """Return the dataset called `name`, whose rows are really in this file; links are not followed."""
-    import h5py
+def dataset_at(group: Any, name: str, path: Path, shown: str | None = None) -> Stored:
+    """Return the dataset called `name` (in messages `shown`) of an open file or of the id of a group.
 
-    parts = name.split("/")
-    for i in range(len(parts)):
-        here = "/".join(parts[: i + 1])
-        if not isinstance(file.get(here, getlink=True), h5py.HardLink):
-            raise InputError(f"{path}: has no {name!r} of its own. It is damaged or was not written to its end.")
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset):
-        raise InputError(f"{path}: {name!r} is a group. Expected an array.")
-    check_stored(dataset, path, name)
-    return dataset
+    Raises
+    ------
+    InputError
+        If it is not there, not stored whole, or a link.
+    """
+    from h5py import Group, h5d
+
+    own = group.id if isinstance(group, Group) else group
+    _require_own(own, name, path, shown or name)
+    dataset = h5d.open(own, name.encode())
+    check_stored(dataset, path, shown or name)
+    return Stored(dataset)
 
 
-def texts(dataset: Any, path: Path, first: int, end: int) -> Array:
+def _require_own(group: Any, name: str, path: Path, shown: str) -> None:
+    """Raise InputError unless `name` stands in the group (its id) itself, and no link is on the way."""
+    from h5py import h5l
+
+    encoded = name.encode()
+    for i in [*(i for i, byte in enumerate(encoded) if byte == ord("/")), len(encoded)]:
+        try:
+            link = group.links.get_info(encoded[:i]).type
+        except (KeyError, RuntimeError):
+            link = None
+        if link != h5l.TYPE_HARD:
+            raise InputError(f"{path}: has no {shown!r} of its own. It is damaged or was not written to its end.")
+
+
+def texts(dataset: Stored, path: Path, first: int, end: int) -> Array:
     """Return rows of text, (n,) object."""
-    stored = _heap.values(dataset, path, first, end) if dataset.dtype.kind == "O" else dataset[first:end].tolist()
+    stored = (
+        _heap.values(dataset.id, path, first, end) if dataset.dtype.kind == "O" else dataset.rows(first, end).tolist()
+    )
     return np.array([text.decode("utf-8") for text in stored], dtype=np.object_)
 
 
@@ -203,9 +180,9 @@ def scalar(file: Any, name: str, path: Path) -> Any:
     if dataset.shape != ():
         raise InputError(f"{path}: {name!r} has shape {dataset.shape}, expected a single value.")
     if dataset.dtype.kind != "O":
-        value = dataset[()]
-    elif _heap.is_readable(dataset):
-        value = _heap.values(dataset, path)[0]
+        value = dataset.value()
+    elif _heap.is_readable(dataset.id):
+        value = _heap.values(dataset.id, path)[0]
     else:
         raise InputError(f"{path}: {name!r} holds {dataset.dtype}, which is not read. Expected a number or a text.")
     return value.decode("utf-8") if isinstance(value, bytes) else value

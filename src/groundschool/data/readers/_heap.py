@@ -22,23 +22,17 @@ HEAD = 16  # of a heap: signature, version, reserved, size
 
 
 def is_readable(dataset: Any) -> bool:
-    """Return whether values of any length in a dataset can be read here: they are, as h5py writes them by default."""
-    import h5py
+    """Return whether values of any length in a dataset (its id) can be read here: not if they are compressed."""
+    from h5py import h5t
 
-    dtype = dataset.dtype
-    varies = h5py.check_string_dtype(dtype) is not None or h5py.check_vlen_dtype(dtype) == np.uint8
-    packed = dataset.chunks is not None and dataset.id.get_create_plist().get_nfilters() > 0
-    return dtype.kind == "O" and varies and not packed and len(dataset.shape) <= 1
-
-
-def item_size(dataset: Any) -> int:
-    """Return the bytes that one entry of a dataset takes in the file, without what it refers to."""
-    size: int = dataset.dtype.itemsize
-    return REFERENCE.itemsize if dataset.dtype.kind == "O" else size
+    kind = dataset.get_type()
+    text = kind.get_class() == h5t.STRING and kind.is_variable_str()
+    varies = text or (kind.get_class() == h5t.VLEN and kind.get_super().get_size() == 1)
+    return varies and dataset.get_create_plist().get_nfilters() == 0 and len(dataset.shape) <= 1
 
 
 def values(dataset: Any, path: Path, first: int = 0, end: int | None = None) -> list[bytes]:
-    """Return the values of some rows of a dataset that `is_readable`, or its only one.
+    """Return the values of some rows of a dataset (its id) that `is_readable`, or its only one.
 
     Raises
     ------
@@ -64,14 +58,17 @@ def values(dataset: Any, path: Path, first: int = 0, end: int | None = None) -> 
 
 def _references(dataset: Any, data: mmap.mmap, path: Path, first: int, end: int) -> Array:
     """Return the references in some rows."""
-    if dataset.chunks is None:
-        offset = dataset.id.get_offset()
+    from h5py import h5d
+
+    made = dataset.get_create_plist()
+    if made.get_layout() != h5d.CHUNKED:
+        offset = dataset.get_offset()
         if offset is None:
             raise _damaged(path)
         return _table(data, offset + first * REFERENCE.itemsize, end - first, path)
-    per = dataset.chunks[0]
+    (per,) = made.get_chunk()
     places: dict[int, int] = {}
-    dataset.id.chunk_iter(lambda chunk: places.__setitem__(chunk.chunk_offset[0] // per, chunk.byte_offset))
+    dataset.chunk_iter(lambda chunk: places.__setitem__(chunk.chunk_offset[0] // per, chunk.byte_offset))
     pieces = []
     for chunk in range(first // per, math.ceil(end / per)):
         if chunk not in places:

@@ -23,6 +23,7 @@ from groundschool.data.readers._batches import BATCH_ROWS, Converter, kinds_of, 
 from groundschool.data.readers._minari_spaces import Space
 from groundschool.data.readers._names import keeps_width
 from groundschool.data.readers._rows import kind_of, lengths_agree, rows_at_once, tidy
+from groundschool.data.readers._stored import Stored
 from groundschool.data.validation import Array
 from groundschool.errors import InputError
 
@@ -110,7 +111,8 @@ class Hdf5Files:
 
     def windows(self, file: Any, episode: int, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         """Yield windows of an episode's rows; see `Files`."""
-        arrays = {name: self._array(file, episode, name) for name in {"rewards": None, **dict.fromkeys(names)}}
+        group = _hdf5.group_at(file, f"episode_{episode}", self.path)
+        arrays = {name: self._array(group, episode, name) for name in {"rewards": None, **dict.fromkeys(names)}}
         lengths = {f"episode_{episode}/{n}": one.shape[0] - self.leaves[n].extra for n, one in arrays.items()}
         steps = lengths_agree(f"{self.path} (beyond one more of observations and infos)", lengths)
         step = rows_at_once(sum(self.leaves[name].row_bytes for name in names))
@@ -118,7 +120,7 @@ class Hdf5Files:
             end = min(first + step, steps)
             yield {name: self._rows(arrays[name], name, first, end) for name in names}
 
-    def _leaf(self, place: str, dataset: Any, extra: int) -> Leaf:
+    def _leaf(self, place: str, dataset: Stored, extra: int) -> Leaf:
         name = place.replace("_index_", "")
         space = self.spaces.get(name)
         if space is not None and space.image and dataset.shape[1:] != space.shape:
@@ -126,25 +128,25 @@ class Hdf5Files:
         field = _hdf5.field_of(dataset, self.path, name)
         return Leaf(place, field.kind, dataset.shape[1:], extra, field.row_bytes)
 
-    def _array(self, file: Any, episode: int, name: str) -> Any:
+    def _array(self, group: Any, episode: int, name: str) -> Stored:
         leaf = self.leaves[name]
-        dataset = _hdf5.dataset_at(file, f"episode_{episode}/{leaf.place}", self.path)
+        dataset = _hdf5.dataset_at(group, leaf.place, self.path, f"episode_{episode}/{leaf.place}")
         varies = leaf.image is not None  # in how many bytes it takes
-        readable = dataset.dtype.kind != "O" or _heap.is_readable(dataset)
+        readable = dataset.dtype.kind != "O" or _heap.is_readable(dataset.id)
         if not dataset.shape or not readable or (dataset.shape[1:] != leaf.tail and not varies):
             raise InputError(
                 f"{self.path}: 'episode_{episode}/{leaf.place}' has shape {dataset.shape}, unlike that of episode 0."
             )
         return dataset
 
-    def _rows(self, dataset: Any, name: str, first: int, end: int) -> Array:
+    def _rows(self, dataset: Stored, name: str, first: int, end: int) -> Array:
         leaf = self.leaves[name]
         count = end - first + leaf.extra
         if leaf.kind == "text":
             return tidy(name, _hdf5.texts(dataset, self.path, first, first + count), "text", count)
         if leaf.image is not None and dataset.dtype.kind == "O":
-            return images(_heap.values(dataset, self.path, first, first + count), leaf.image, name)
-        rows = dataset[first : first + count]
+            return images(_heap.values(dataset.id, self.path, first, first + count), leaf.image, name)
+        rows = dataset.rows(first, first + count)
         if leaf.image is not None:
             return images([row.tobytes() for row in np.asarray(rows, dtype=np.uint8)], leaf.image, name)
         return tidy(name, rows, leaf.kind, count)

@@ -94,7 +94,7 @@ def read_hdf5(file: Any, path: Path) -> Ours | None:
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: {name!r} is not JSON ({error}). Write the file again.") from None
     ours = read_marks(values, path)
-    lengths = np.asarray(_hdf5.dataset_at(file, f"{EPISODES}/length", path)[:]).astype(np.int64)
+    lengths = _hdf5.dataset_at(file, f"{EPISODES}/length", path).rows().astype(np.int64)
     if lengths.ndim != 1 or len(lengths) == 0 or (lengths < 1).any():
         raise InputError(f"{path}: {EPISODES}/length holds no lengths of episodes. It is damaged.")
     episodes = {}
@@ -103,7 +103,7 @@ def read_hdf5(file: Any, path: Path) -> Ours | None:
         if kind == "text":
             episodes[where] = _texts(_bytes(file, where, path), path)
         else:
-            stored = np.asarray(_hdf5.dataset_at(file, where, path)[:])
+            stored = _hdf5.dataset_at(file, where, path).rows()
             episodes[where] = stored.astype(np.int64 if kind == "datetime64[us]" else kind).astype(kind)
     lengths_agree(path, {f"{EPISODES}/length": len(lengths)} | {n: len(one) for n, one in episodes.items()})
     return dataclasses.replace(ours, episodes=episodes, lengths=lengths)
@@ -111,7 +111,7 @@ def read_hdf5(file: Any, path: Path) -> Ours | None:
 
 def _bytes(file: Any, name: str, path: Path) -> bytes:
     """Return text that is stored as bytes: HDF5's own texts are not safe to read from a damaged file."""
-    stored = np.asarray(_hdf5.dataset_at(file, name, path)[:])
+    stored = _hdf5.dataset_at(file, name, path).rows()
     if stored.dtype != np.uint8:
         raise InputError(f"{path}: {name!r} holds {stored.dtype}, expected bytes. It is damaged.")
     return stored.tobytes()

@@ -17,14 +17,12 @@ SUFFIXES = (".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".pt", ".pth", "
 
 def is_pickle(path: Path) -> bool:
     """Return whether a path is, by its name or its first bytes, a pickle or a file that may hold one."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
     try:
         with path.open("rb") as file:
             head = file.read(2)
-    except OSError:
+    except (OSError, ValueError):
         return False
-    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
+    return path.suffix.lower() in SUFFIXES or (len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5)
 
 
 def refuse_pickle(path: Path) -> NoReturn:

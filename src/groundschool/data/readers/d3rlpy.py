@@ -16,7 +16,9 @@ import numpy as np
 
 from groundschool.data.columns import Columns
 from groundschool.data.readers import _d3rlpy_episodes, _hdf5
+from groundschool.data.readers._batches import believable
 from groundschool.data.readers._rows import Field, batches_of, kind_of, lengths_agree, tidy
+from groundschool.data.readers._stored import Stored, check_stored
 from groundschool.data.source import Source
 from groundschool.data.validation import Array
 from groundschool.errors import InputError
@@ -52,7 +54,7 @@ def _version_1(file: Any, path: Path) -> Source:
     arrays = {name: datasets[name] for name in _FIELDS if name in datasets}
     n_rows = lengths_agree(path, {name: one.shape[0] if one.shape else 0 for name, one in arrays.items()})
     for name, dataset in arrays.items():
-        _hdf5.check_stored(dataset, path, name)
+        check_stored(dataset.id, path, name)
     fields = {name: _hdf5.field_of(dataset, path, name) for name, dataset in arrays.items()}
     discrete = bool(_hdf5.scalar(file, "discrete_action", path)) if "discrete_action" in datasets else None
     if discrete:
@@ -72,7 +74,7 @@ def _version_1(file: Any, path: Path) -> Source:
         format=NAME,
         kinds={name: field.kind for name, field in fields.items()},
         batches=batches_of(fields, n_rows, partial(_hdf5.opened, path)),
-        n_rows=n_rows,
+        n_rows=n_rows if believable(n_rows, path) else None,
         columns=Columns(
             observations="observations",
             action="actions",
@@ -85,11 +87,14 @@ def _version_1(file: Any, path: Path) -> Source:
     )
 
 
-def _narrow(name: str, dataset: Any, field: Field) -> Field:
+def _narrow(name: str, dataset: Stored, field: Field) -> Field:
     """Return discrete actions and state ids as one number a row."""
     kind = kind_of(dataset.dtype, dataset.shape)
-    where = dataset.name
-    return Field(kind, field.row_bytes, lambda file, a, b: tidy(name, file[where][a:b], kind, b - a))
+
+    def rows(file: Any, first: int, end: int) -> Array:
+        return tidy(name, _hdf5.dataset_at(file, name, Path(file.filename)).rows(first, end), kind, end - first)
+
+    return Field(kind, field.row_bytes, rows)
 
 
 def _cut_off(ends: Field, terminals: Field, file: Any, first: int, end: int) -> Array:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from groundschool.data.readers import _hdf5, _ours
+from groundschool.data.readers._batches import believable
 from groundschool.data.readers._names import columns_by_name, is_known
 from groundschool.data.readers._rows import Field, batches_of, lengths_agree
+from groundschool.data.readers._stored import check_stored
 from groundschool.data.source import Source
 from groundschool.errors import InputError
 
@@ -42,7 +44,7 @@ def rows_of(path: Path, format: str) -> Source:
         for name, dataset in arrays.items():
             field = _hdf5.field_of(dataset, path, name) if dataset.shape[0] == n_rows else None
             if field is not None and field.kind != "other":
-                _hdf5.check_stored(dataset, path, name)
+                check_stored(dataset.id, path, name)
                 fields[name] = field
             elif not name.startswith(_ours.GROUP):
                 aside.append(f"{name} {dataset.shape}")
@@ -67,7 +69,7 @@ def rows_of(path: Path, format: str) -> Source:
         format=format,
         kinds={name: field.kind for name, field in fields.items()},
         batches=batches_of(fields, n_rows, partial(_hdf5.opened, path)),
-        n_rows=n_rows,
+        n_rows=n_rows if believable(n_rows, path) else None,
         columns=columns,
         notes=tuple(notes),
         declared=declared,

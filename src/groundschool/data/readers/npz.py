@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from groundschool.data.readers._batches import believable
 from groundschool.data.readers._names import ROLES, columns_by_name, is_known, keeps_width
 from groundschool.data.readers._npy import FOREIGN, Arrays, Stored, headers
 from groundschool.data.readers._rows import (
@@ -76,7 +77,7 @@ def open(path: Path) -> Source:
         format=NAME,
         kinds={name: field.kind for name, field in fields.items()},
         batches=batches_of(fields, n_rows, partial(_opened, path)),
-        n_rows=n_rows,
+        n_rows=n_rows if believable(n_rows, path) else None,
         columns=columns_by_name(list(fields)),
         notes=tuple(notes),
         declared=declared,

@@ -46,7 +46,6 @@ def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
     with h5py.File(folder / MARKS, "w") as marks:
         for part in parts:
             summary.add(part)
-            keys = _info_keys(part)
             if storage is None:
                 storage = storage_class.new(
                     folder,
@@ -55,9 +54,9 @@ def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
                     jpeg_encoding=False,
                 )
                 storage.update_metadata({"dataset_id": name, "minari_version": version})
-            storage.update_episodes(_buffers(part, keys))
+            storage.update_episodes(_buffers(part))
             _hdf5.append_episodes(marks, part, finals=False)
-        columns = _columns(summary.log, keys if storage is not None else {}) | _hdf5.label_columns(summary)
+        columns = _columns(summary.log) | _hdf5.label_columns(summary)
         _hdf5.write_marks(marks, summary.marks(Columns(**columns)))
     _finish(folder / METADATA, summary)
     return _losses(summary)
@@ -85,7 +84,7 @@ def _info_keys(log: Dataset) -> dict[str, str]:
     return keys
 
 
-def _columns(log: Dataset, keys: dict[str, str]) -> dict[str, Any]:
+def _columns(log: Dataset) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "observations": "observations",
         "action": "actions",
@@ -93,7 +92,7 @@ def _columns(log: Dataset, keys: dict[str, str]) -> dict[str, Any]:
         "episode": EPISODE,
         "terminated": "terminations",
         "truncated": "truncations",
-        "costs": {name: f"infos/{key}" for name, key in keys.items()},
+        "costs": {name: f"infos/{key}" for name, key in _info_keys(log).items()},
     }
     if log.final_observations is not None:
         columns["next_observations"] = "next_observations"
@@ -106,10 +105,11 @@ def _columns(log: Dataset, keys: dict[str, str]) -> dict[str, Any]:
     return columns
 
 
-def _buffers(part: Dataset, keys: dict[str, str]) -> Iterator[Any]:
+def _buffers(part: Dataset) -> Iterator[Any]:
     """Yield Minari's buffers of the episodes of a part."""
     from minari.data_collector import EpisodeBuffer
 
+    keys = _info_keys(part)
     for e, episode in enumerate(part.episodes()):
         rows = slice(int(part.starts[e]), int(part.starts[e + 1]))
         final = episode.observations[-1] if episode.final_observation is None else episode.final_observation
