@@ -128,7 +128,72 @@ def on_a_gpu(result: Result) -> Iterator[Line]:
         yield what + (f", {ratio:.1f}× d3rlpy" if ratio else ""), "reported; aim ≥ 20× in the population", verdict(None)
 
 
-ROWS: list[tuple[int, str, str, Callable[[Result], Iterator[Line]]]] = [
+def reading(result: Result) -> Iterator[Line]:
+    one = result.get("reading")
+    if one is None:
+        yield f"reading a Parquet file: {NOT_MEASURED}", "≤ 2× the time and the memory of pyarrow's own full read", "–"
+        return
+    ours, theirs = one["groundschool"], one["pyarrow"]
+    enough = one["rows"] >= AT_ROWS
+    what = f"`gs.read` of {one['rows']:,} rows of Parquet: {ours['seconds']:.1f} s, "
+    what += f"{one['time_ratio']:.2f}× pyarrow's own full read ({theirs['seconds']:.1f} s)"
+    yield what, f"≤ 2× at {AT_ROWS:,} rows", verdict(one["time_met"] if enough else None)
+    what = f"the same, at most in memory: {ours['peak_bytes'] / 2**30:.1f} GiB, {one['memory_ratio']:.2f}× pyarrow's "
+    what += f"({theirs['peak_bytes'] / 2**30:.1f} GiB)"
+    yield what, f"≤ 2× at {AT_ROWS:,} rows", verdict(one["memory_met"] if enough else None)
+
+
+def checking(result: Result) -> Iterator[Line]:
+    bar = f"≤ 60 s at {AT_ROWS:,} rows"
+    one = result.get("check")
+    if one is None:
+        yield f"checking a log: {NOT_MEASURED}", bar, "–"
+        return
+    what = f"`gs.check` of {one['rows']:,} rows, from the file to its findings: {one['seconds']:.1f} s, at most "
+    what += f"{one['peak_bytes'] / 2**30:.1f} GiB"
+    yield what, bar, verdict(one["met"] if one["rows"] >= AT_ROWS else None)
+
+
+def drawing(result: Result) -> Iterator[Line]:
+    one = result.get("datasets")
+    if one is None:
+        yield f"a Dataset and batches against d3rlpy: {NOT_MEASURED}", "build ≥ 10×, draw ≥ 50×", "–"
+        return
+    ours, theirs = one["groundschool"], one["d3rlpy"]
+    what = f"a Dataset and its transitions from arrays of {one['rows']:,} rows: {ours['build_seconds']:.2f} s, "
+    what += f"{one['build_ratio']:.0f}× sooner than d3rlpy's ({theirs['build_seconds']:.1f} s)"
+    yield what, "≥ 10×", verdict(one["build_met"])
+    what = f"batches of {one['batch_size']} drawn from it: {ours['batches_per_second']:,.0f} a second, "
+    what += f"{one['draw_ratio']:.0f}× d3rlpy ({theirs['batches_per_second']:,.0f})"
+    yield what, "≥ 50×", verdict(one["draw_met"])
+
+
+def planted_faults(result: Result) -> Iterator[Line]:
+    one = result["planted"]
+    what = f"faults planted for {one['checks']} checks, in {one['logs']:,} logs: {one['missed']:,} missed"
+    yield what, "all found", verdict(one["missed"] == 0)
+
+
+def clean_logs(result: Result) -> Iterator[Line]:
+    one = result["clean"]
+    share = one["warnings"] / one["logs"]
+    what = (
+        f"{one['logs']:,} clean logs: {one['errors']:,} with an error, {one['warnings']:,} ({share:.1%}) with a warning"
+    )
+    met = one["errors"] == 0 and share <= one["limit"]
+    yield what, f"no error, warnings ≤ {100 * one['limit']:g} %", verdict(met)
+
+
+def damaged_files(result: Result) -> Iterator[Line]:
+    one = result["fuzz"]
+    what = f"{one['files']:,} damaged files read in {one['seconds']:.0f} s: {one['bad']:,} ended otherwise than in a "
+    yield what + "Dataset or a sentence", "none, of ≥ 10,000", verdict(one["bad"] == 0 and one["files"] >= 10_000)
+
+
+AT_ROWS = 10_000_000  # at which reading and checking are judged
+
+Row = tuple[int, str, str, Callable[[Result], Iterator[Line]]]
+ROWS: list[Row] = [
     (1, "updates a second, the same update", "updates", updates),
     (2, "the machine's limit", "updates", limit),
     (3, "the demo", "demo", demo),
@@ -140,6 +205,14 @@ ROWS: list[tuple[int, str, str, Callable[[Result], Iterator[Line]]]] = [
     (9, "starting", "demo", starting),
     (10, "on a GPU", "gpu", on_a_gpu),
 ]
+LOGS: list[Row] = [
+    (1, "reading a Parquet file, beside pyarrow", "reading", reading),
+    (2, "checking a log", "reading", checking),
+    (3, "a Dataset and batches, beside d3rlpy", "reading", drawing),
+    (4, "planted faults", "checks", planted_faults),
+    (5, "clean logs", "checks", clean_logs),
+    (6, "damaged files", "checks", damaged_files),
+]
 
 
 def read(name: str) -> Result | None:
@@ -147,17 +220,21 @@ def read(name: str) -> Result | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def results_table() -> str:
+def results_table(table: list[Row] = ROWS) -> str:
     lines = ["| # | measured | wanted | |", "|---|---|---|---|"]
-    for number, title, name, rows in ROWS:
+    for number, title, name, rows in table:
         result = read(name)
         if result is None:
             lines.append(f"| {number} | {title}: {NOT_MEASURED} | | – |")
             continue
         for index, (what, bar, word) in enumerate(rows(result)):
             lines.append(f"| {number if index == 0 else ''} | {what} | {bar} | {word} |")
-    sources = [source(name, result) for name in dict.fromkeys(row[2] for row in ROWS) if (result := read(name))]
-    return "\n".join([*lines, "", *sources])
+    sources = [source(name, result) for name in dict.fromkeys(row[2] for row in table) if (result := read(name))]
+    return "\n".join([*lines, *([""] if sources else []), *sources])
+
+
+def logs_table() -> str:
+    return results_table(LOGS)
 
 
 def source(name: str, result: Result) -> str:
@@ -207,7 +284,7 @@ def printed_demo() -> str:
     return "\n".join(["```text", *result["demo"]["printed"], "```"])
 
 
-BLOCKS = {"results": results_table, "weights": weights_table, "demo": printed_demo}
+BLOCKS = {"results": results_table, "logs": logs_table, "weights": weights_table, "demo": printed_demo}
 
 
 def fill(text: str) -> str:

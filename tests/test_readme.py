@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -218,9 +219,67 @@ def test_every_format_is_listed():
     assert written - {"d4rl"} == {"groundschool", *writers()}  # a log without costs, as dsrl, is a D4RL file
 
 
-def test_figures_are_those_of_the_recorded_results():
+@pytest.fixture
+def tables() -> Any:
     spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "benchmarks" / "readme_tables.py")
-    tables = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tables)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HEAD = {"date": "2026-11-22T00:00:00", "hardware": {"processor": "some", "cores": 2}, "command": "python some.py"}
+READING = HEAD | {
+    "reading": {
+        "rows": 10_000_000,
+        "groundschool": {"seconds": 6.0, "peak_bytes": 5 * 2**29},
+        "pyarrow": {"seconds": 4.0, "peak_bytes": 2**30},
+        "time_ratio": 1.5,
+        "time_met": True,
+        "memory_ratio": 2.5,
+        "memory_met": False,
+    },
+    "check": {"rows": 10_000_000, "seconds": 61.0, "peak_bytes": 2**31, "met": False},
+    "datasets": {
+        "rows": 1_000_000,
+        "batch_size": 256,
+        "groundschool": {"build_seconds": 0.5, "batches_per_second": 10_000.0},
+        "d3rlpy": {"build_seconds": 10.0, "batches_per_second": 100.0},
+        "build_ratio": 20.0,
+        "build_met": True,
+        "draw_ratio": 100.0,
+        "draw_met": True,
+    },
+}
+FOUND = HEAD | {
+    "planted": {"checks": 60, "logs": 900, "missed": 0},
+    "clean": {"logs": 400, "errors": 0, "warnings": 9, "limit": 0.02},
+    "fuzz": {"files": 12_000, "bad": 0, "seconds": 90.0},
+}
+
+
+def judged(text: str) -> list[str]:
+    return re.findall(r"^\| .* \| ([^|]+) \|$", text, re.MULTILINE)
+
+
+def test_logs_in_and_out_are_filled_in_and_judged(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert judged(tables.logs_table()) == ["–"] * 6
+    assert tables.logs_table().count("not measured") == 6
+    (tmp_path / "reading.json").write_text(json.dumps(READING), encoding="utf-8")
+    (tmp_path / "checks.json").write_text(json.dumps(FOUND), encoding="utf-8")
+    text = tables.logs_table()
+    assert judged(text) == ["met", "**missed**", "**missed**", "met", "met", "met", "**missed**", "met"]
+    assert "6.0 s, 1.50× pyarrow's own full read (4.0 s)" in text
+    assert "2.5 GiB, 2.50× pyarrow's (1.0 GiB)" in text
+    assert "20× sooner than d3rlpy's (10.0 s)" in text
+    assert "9 (2.2%) with a warning" in text
+    small = READING | {"reading": READING["reading"] | {"rows": 1_000}}  # too few to be judged by
+    (tmp_path / "reading.json").write_text(json.dumps(small), encoding="utf-8")
+    assert judged(tables.logs_table())[:2] == ["reported", "reported"]
+    (tmp_path / "reading.json").write_text(json.dumps(HEAD), encoding="utf-8")  # a run of parts, `--without`
+    assert judged(tables.logs_table())[:3] == ["–"] * 3
+
+
+def test_figures_are_those_of_the_recorded_results(tables):
     text = README.read_text(encoding="utf-8")
     assert tables.fill(text) == text, "out of date: run python benchmarks/readme_tables.py"
