@@ -18,7 +18,7 @@ from groundschool.data.checks._sample import folds
 from groundschool.data.checks._statistics import mean_above
 from groundschool.data.validation import Array
 
-_ROWS = 15_000
+_ROWS = 10_000
 _KNOWN = 0.95
 _NEIGHBORS = 8
 _ACTIONS = 30

@@ -16,7 +16,7 @@ _PRIOR_WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 _HISTORY_WEIGHTS = (2.0, 10.0, 50.0, 200.0)
 _STACKING_ROWS, _STACKING_ROUNDS = 12_000, 20
 _RIDGE = (1e-7, 1e-5, 1e-3, 1e-1)
-_RANDOM, _RANDOM_HISTORY = 128, 96
+_RANDOM, _RANDOM_HISTORY = 112, 72
 _LARGEST = 8.0
 _QUADRATIC = 10
 _ACTIONS, _PRODUCTS = 30, 200
@@ -210,9 +210,9 @@ def _nested(design: Array, targets: Array, fold: Array, ends: Sequence[int]) -> 
         residuals = np.empty((len(_RIDGE), *targets.shape))
         for k, at in enumerate(rows):
             inner, outer = (gram - grams[k])[:end, :end], (moment - moments[k])[:end]
+            scale = np.eye(end) * (len(design) - len(at))
             for i, strength in enumerate(_RIDGE):
-                ridge = np.eye(end) * strength * (len(design) - len(at))
-                residuals[i][at] = targets[at] - design[at, :end] @ np.linalg.solve(inner + ridge, outer)
+                residuals[i][at] = targets[at] - design[at, :end] @ np.linalg.solve(inner + strength * scale, outer)
         best = np.square(residuals).mean(axis=1).argmin(axis=0)
         found.append(np.take_along_axis(residuals, best[None, None, :], axis=0)[0])
     return found

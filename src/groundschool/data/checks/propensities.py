@@ -15,8 +15,9 @@ from groundschool.data.checks.view import View
 from groundschool.data.validation import Array
 
 ALPHA = 0.001
-LEAST_ROWS = 500
+LEAST_ROWS = 1_000
 ONE = 0.999
+_NEARLY_ONE = 0.99
 
 _MATERIAL_NATS = 0.02
 _MARGIN_REPEATED, _MARGIN_NEAR = 0.1, 0.25
@@ -111,8 +112,9 @@ def misfit(sample: Sample, given: Array, n_actions: int, seed: int, *, of_1: Arr
     episodes, E[q(A|S) / p(A|S)] <= 1 (Gibbs' inequality in its strong form): the product over rows is a test
     martingale, and exceeds 1 / alpha with probability at most alpha at any sample size (Ville 1939; Wasserman, Ramdas
     and Balakrishnan 2020, "Universal inference"). Each fold gives such a product; their mean is one too. Second, where
-    action a has support, E[1{A = a} / p(a|S)] = 1 (Horvitz and Thompson 1952): other episodes say in which direction a
-    situation and an action deviate, and a t test over units whether they do here.
+    action a has support, E[1{A = a} / p(a|S)] = 1 (Horvitz and Thompson 1952): other folds say in which direction a
+    situation and an action deviate, a t test over units whether they do in this one; p values are averaged over folds
+    (Vovk and Wang 2020).
 
     Parameters
     ----------
@@ -165,19 +167,31 @@ def _recalibrated(of_1: Array, actions: Array, fold: Array) -> Array:
 
 
 def _imbalance(taken: Array, p: Array, seen: Comparable, unit: Array) -> tuple[float, float]:
-    """Return the mean imbalance over rows and actions that surely have support, and its one-sided p value."""
-    sure = seen.counts >= (_SURE_REPEATED if seen.repeated else _SURE_NEAR)
+    """Return the mean imbalance over rows and actions, and its one-sided p value.
+
+    Only an action that surely has support can be taken too rarely. An action taken too often needs no such care:
+    without support its mean would be below 1.
+    """
     # p near 1 declares that no other action has support, whatever was done in comparable rows.
-    asked = (sure.sum(axis=1) >= 2) & (p < 0.99)
-    if asked.sum() < LEAST_ROWS or asked.mean() < 0.5:
+    asked = p < _NEARLY_ONE
+    if asked.sum() < LEAST_ROWS // 2:
         return 0.0, 1.0
-    sure, taken, p = sure[asked], taken[asked], p[asked]
-    elsewhere = seen.weights[asked] / seen.counts[asked].sum(axis=1, keepdims=True) - 1.0
-    direction = np.where(sure, np.sign(elsewhere), 0.0)
+    taken, p, counts = taken[asked], p[asked], seen.counts[asked]
+    sure = counts >= (_SURE_REPEATED if seen.repeated else _SURE_NEAR)
+    choice = sure.sum(axis=1) >= 2
+    elsewhere = seen.weights[asked] / counts.sum(axis=1, keepdims=True) - 1.0
+    too_rare = sure & choice[:, None] & (elsewhere < 0.0) & (choice.mean() >= 0.5)
+    direction = (elsewhere > 0.0) * 1.0 - too_rare
     own = direction[np.arange(len(taken)), taken] / p - direction.sum(axis=1)
-    imbalance = own / sure.sum(axis=1)
-    of_units = np.bincount(unit[asked], weights=imbalance)[np.unique(unit[asked])]
-    return float(imbalance.mean()), mean_above(of_units)
+    imbalance = own / np.maximum(np.abs(direction).sum(axis=1), 1.0)
+    unit, fold = unit[asked], seen.fold[asked]
+    # Folds lend each other their directions, so their tests depend on each other: twice the mean p is valid for that.
+    p_values = [_above_zero(imbalance[fold == k], unit[fold == k]) for k in np.unique(fold)]
+    return float(imbalance.mean()), min(1.0, 2.0 * float(np.mean(p_values)))
+
+
+def _above_zero(values: Array, unit: Array) -> float:
+    return mean_above(np.bincount(unit, weights=values)[np.unique(unit)])
 
 
 def propensity_calibration(view: View) -> Iterator[Finding]:

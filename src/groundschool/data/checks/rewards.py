@@ -17,7 +17,8 @@ LEAST_EPISODES = 20
 _EXACT = 1e-6
 _UNCOMMON, _UNUSUAL = 5, 1_000
 _MANY, _FEW = 10, 3
-_RISING = 0.999
+_SAME_SIGN = 0.999
+_DISCOUNTS = (1.0, 0.999, 0.995, 0.99, 0.98, 0.97, 0.95)
 
 
 def reward_repeats_cost(view: View) -> Iterator[Finding]:
@@ -82,8 +83,8 @@ def _summed(sample: Sample) -> tuple[str, str] | None:
     """Return the evidence that rewards are sums over the rest of the episode, or over its rows so far.
 
     Sums leave one of two traces. Where the rewards summed have few values, a row is a straight line of the row after (a
-    discount is its slope), up to a few constants, although the column has many values. Where they have one sign, the
-    column rises (or falls) through every episode, and at one end it is the size of its steps.
+    discount is its slope), up to a few constants, although the column has many values. Where they have one sign, so
+    have the steps of the column, freed of a discount, and at one end of the episode it is no larger than these.
     """
     raw = sample.raw
     rows, episodes = sample.rows[sample.has_previous], np.unique(sample.episode)
@@ -99,21 +100,31 @@ def _summed(sample: Sample) -> tuple[str, str] | None:
             "looks like a sum over the rest of the episode, or over the rows so far.",
             do,
         )
-    steps = then - now
-    rising = max(np.mean(steps >= 0), np.mean(steps <= 0))
-    if rising < _RISING:
-        return None
-    size = np.median(np.abs(steps))
-    ends = raw.rewards[raw.starts[:-1][episodes]], raw.rewards[raw.starts[1:][episodes] - 1]
-    small, large = sorted(float(np.median(np.abs(end))) for end in ends)
+    first, last = raw.rewards[raw.starts[:-1][episodes]], raw.rewards[raw.starts[1:][episodes] - 1]
     length = float(np.median(raw.lengths[episodes]))
-    if size == 0.0 or small > 3.0 * size or large < max(0.3 * size * length, 3.0 * small):
+    if not (_one_sign(now, then, first, last, length) or _one_sign(then, now, last, first, length)):
         return None
     return (
-        "The reward moves in one direction through every episode, and at one end it is as small as its steps are: it "
-        "looks like a sum over the rest of the episode, or over the rows so far.",
+        "The reward shrinks to the size of its own steps at one end of the episodes, and its steps, freed of a "
+        "discount, all have one sign: it looks like a sum over the rest of the episode, or over the rows so far.",
         do,
     )
+
+
+def _one_sign(sums: Array, less: Array, full: Array, one: Array, length: float) -> bool:
+    """Return whether ``sums - discount x less`` looks like the rewards of one sign that were summed.
+
+    `full` holds the sums over whole episodes, `one` those over a single row.
+    """
+    small, large = float(np.median(np.abs(one))), float(np.median(np.abs(full)))
+    for discount in _DISCOUNTS:
+        terms = sums - discount * less
+        size = float(np.median(np.abs(terms)))
+        same = max(np.mean(terms >= 0) if one.mean() > 0 else 0.0, np.mean(terms <= 0) if one.mean() < 0 else 0.0)
+        reach = min(length, 1.0 / max(1.0 - discount, 1e-9))
+        if same >= _SAME_SIGN and small <= 3.0 * size and large >= max(0.3 * size * reach, 3.0 * small):
+            return True
+    return False
 
 
 def _few_remainders(now: Array, then: Array) -> bool:
