@@ -86,6 +86,13 @@ def test_d4rl_without_timeouts_is_asked_about_and_never_guessed(tmp_path):
     assert log.truncated.tolist() == [False] * 6 + [True]
 
 
+def test_arrays_of_another_length_are_left_aside_and_named(tmp_path):
+    path = hdf5(tmp_path / "a.hdf5", fields() | {"groups": np.arange(3), "infos/seed": 3})
+    source = open_source(path)
+    assert set(source.kinds) == set(fields())
+    assert any("groups (3,), infos/seed" in note for note in source.notes)
+
+
 def test_next_observations_hold_the_final_ones(tmp_path):
     after = np.arange(N * 3.0).reshape(N, 3).astype(np.float32)
     log = read(hdf5(tmp_path / "a.hdf5", fields(next_observations=after)))

@@ -185,7 +185,8 @@ class ArrowFiles:
         held: dict[str, Array] | None = None
         some = False
         for batch in self._batches(episode):
-            read = self._read(batch, names, episode)
+            with sound(str(self.folder / str(episode))):
+                read = self._read(batch, names, episode)
             if held is not None:
                 read = {name: np.concatenate([held[name], rows]) for name, rows in read.items()}
             n = len(next(iter(read.values()))) if names else 0
@@ -200,7 +201,8 @@ class ArrowFiles:
     def _batches(self, episode: int) -> Iterator[Any]:
         """Yield the flattened record batches of an episode."""
         folder = self.folder / str(episode)
-        files = sorted(folder.glob(f"*.{self.format}")) if folder.is_dir() else []
+        found = folder.glob(f"*.{self.format}") if folder.is_dir() else ()
+        files = sorted(found, key=lambda path: (len(path.name), path.name))  # part-2 before part-10
         if not files:
             raise InputError(f"{folder}: holds no .{self.format} file. The dataset is damaged or not complete.")
         for path in files:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+MOST_PIXELS = 2**28
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def _space(facts: Any) -> Space:
     if kind == "Box":
         shape = tuple(int(length) for length in facts["shape"])
         dtype = np.dtype(facts["dtype"])
-        image = dtype == np.uint8 and len(shape) in (2, 3) and min(shape[:2]) >= 32
+        image = dtype == np.uint8 and len(shape) in (2, 3) and min(shape[:2]) >= 32 and math.prod(shape) <= MOST_PIXELS
         if image:
             image = bool((np.asarray(facts["low"]) == 0).all() and (np.asarray(facts["high"]) == 255).all())
         return Space(kind, shape, integers=dtype.kind in "iu", image=image)

@@ -23,7 +23,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 COST = "costs"  # DSRL's one cost
 COST_PREFIXES = ("cost_", "costs:", "costs/")
-KNOWN = frozenset(name for names in ROLES.values() for name in names) | {COST}
+LABELS = ("episode_ids", "groups", "times")  # perhaps with one entry an episode
+KNOWN = frozenset(name for names in ROLES.values() for name in names if name not in LABELS) | {COST}
 
 # Their width says that they are lists, even if it is 1.
 WIDE = frozenset(
@@ -40,7 +41,7 @@ def keeps_width(name: str, dtype_kind: str) -> bool:
 
 
 def is_known(name: str) -> bool:
-    """Return whether a field's name says what it is."""
+    """Return whether a field's name says what it is, and that it has one entry a row."""
     return name in KNOWN or name.startswith(COST_PREFIXES)
 
 

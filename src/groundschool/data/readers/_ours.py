@@ -26,6 +26,7 @@ from groundschool.errors import InputError
 GROUP = "groundschool"
 EPISODES = f"{GROUP}/episodes"
 FINALS = f"{EPISODES}/final_observation"
+FINAL_IDS = f"{EPISODES}/final_id"
 VERSION = 1
 LABELS = ("episode_id", "group", "time")
 _DECLARED = {"horizon": int, "n_actions": int, "return_range": tuple, "action_labels": tuple, "features": tuple}
@@ -45,7 +46,9 @@ class Ours:
     episodes : mapping from column name to (E,)
         The labels, under the names that `columns` gives them.
     lengths : (E,) int64
-        Rows of each episode; empty where the format says so itself.
+        Rows of each episode.
+    final_ids : (E,) int64 or None
+        The state ids after the last actions, -1 where unknown, where the format has no way to say unknown.
     """
 
     columns: Columns
@@ -54,6 +57,7 @@ class Ours:
     labels: Mapping[str, str]
     episodes: Mapping[str, Array] = field(default_factory=dict)
     lengths: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    final_ids: Array | None = None
 
     def kind(self, label: str) -> str:
         """Return the kind of the column that a label becomes."""
@@ -105,8 +109,10 @@ def read_hdf5(file: Any, path: Path) -> Ours | None:
         else:
             stored = _hdf5.dataset_at(file, where, path).rows()
             episodes[where] = stored.astype(np.int64 if kind == "datetime64[us]" else kind).astype(kind)
-    lengths_agree(path, {f"{EPISODES}/length": len(lengths)} | {n: len(one) for n, one in episodes.items()})
-    return dataclasses.replace(ours, episodes=episodes, lengths=lengths)
+    final_ids = _hdf5.dataset_at(file, FINAL_IDS, path).rows().astype(np.int64) if FINAL_IDS in file else None
+    arrays = episodes | ({} if final_ids is None else {FINAL_IDS: final_ids})
+    lengths_agree(path, {f"{EPISODES}/length": len(lengths)} | {name: len(one) for name, one in arrays.items()})
+    return dataclasses.replace(ours, episodes=episodes, lengths=lengths, final_ids=final_ids)
 
 
 def _bytes(file: Any, name: str, path: Path) -> bytes:

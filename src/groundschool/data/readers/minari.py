@@ -184,9 +184,17 @@ class _Reader:
                             rows = window[leaf]
                             after = name.startswith(("next_", "infos/"))
                             piece[name] = self._counted(leaf, rows[-n:] if after else rows[:n])
+                    if self.ours is not None and "next_observations" in piece:
+                        self._mark_unknown(piece["next_observations"], episode, steps)
                     yield piece
                 if self.ours is not None and steps != self.ours.lengths[episode]:
                     raise self._changed()
+
+    def _mark_unknown(self, following: Array, episode: int, steps: int) -> None:
+        """Write in place which state followed an episode, -1 where unknown: Minari has the last one again there."""
+        assert self.ours is not None
+        if self.ours.final_ids is not None and steps == self.ours.lengths[episode]:
+            following[-1] = self.ours.final_ids[episode]
 
     def _counted(self, name: str, rows: Array) -> Array:
         """Return values of Discrete spaces counted from 0."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from groundschool.data.readers._batches import believable
-from groundschool.data.readers._names import ROLES, columns_by_name, is_known, keeps_width
+from groundschool.data.readers._names import LABELS, ROLES, columns_by_name, is_known, keeps_width
 from groundschool.data.readers._npy import FOREIGN, Arrays, Stored, headers
 from groundschool.data.readers._rows import (
     Field,
@@ -35,7 +35,6 @@ from groundschool.data.validation import Array
 from groundschool.errors import InputError
 
 NAME = "npz"
-LABELS = ("episode_ids", "groups", "times")
 FINALS = {"final_observations": "next_observations", "final_action_masks": "next_action_masks"}
 OF_ROWS = {"next_observations": "observations", "next_action_masks": "action_masks"}
 DECLARED = ("n_actions", "horizon", "return_range", "features", "action_labels")
