@@ -10,7 +10,7 @@ from groundschool.data.source import Source
 KINDS = {"b": "flag", "i": "integer", "u": "integer", "f": "number", "O": "text", "M": "time"}
 
 
-def source(columns, size=7, **more):
+def source(columns, size=7, /, **more):
     """Return a `Source` of named arrays, handed out in batches of `size` rows."""
     columns = {name: np.asarray(values) for name, values in columns.items()}
     n = len(next(iter(columns.values())))

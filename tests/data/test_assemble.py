@@ -1,13 +1,16 @@
 """From batches of named columns to whole episodes: what each entry of the column map does."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sources import raw, source
 
-from groundschool.data import Columns
+from groundschool.data import Columns, Feature
 from groundschool.data.assemble import assemble
+from groundschool.data.gather import gather
 from groundschool.data.vouch import vouch
 from groundschool.errors import InputError
 
@@ -63,7 +66,7 @@ def test_a_cost_on_arrival_belongs_to_the_action_before():
     with pytest.raises(InputError, match=r'costs.severe is read off the observation \(bg\).*cost_at="arrival"'):
         log(**said)
     assert log(**said, cost_at="action").costs["severe"].tolist() == [0, 0, 1, 0, 1]
-    with pytest.raises(InputError, match=r"2 of 5 values are blank.*blank"):
+    with pytest.raises(InputError, match=r"2 of 2 episodes are without the cost of the last action.*final_rows=True"):
         log(**said, cost_at="arrival")
     # Nobody saw what followed rows 2 and 4.
     assert log(**said, cost_at="arrival", blank="no event").costs["severe"].tolist() == [0, 1, 0, 1, 0]
@@ -122,9 +125,7 @@ def test_labels_are_actions_in_the_order_declared():
     assert read.actions.tolist() == [0, 2, 1, 1, 0]
     assert read.n_actions == 4
     assert read.action_labels == ("none", "low", "high", "extreme")
-    with pytest.raises(
-        InputError, match=r"1 values are not in action_labels \(the first is 'high'\) \(first at row 1\)"
-    ):
+    with pytest.raises(InputError, match=r"not in action_labels, such as 'high' \(first at row 1\)"):
         log(table, truncated="left", action_labels=["none", "low"])
 
 
@@ -163,7 +164,7 @@ def test_masks_groups_and_times():
     assert read.groups.tolist() == ["a", "b"]
     assert read.times.tolist() == table["when"][[0, 3]].tolist()
     table["patient"][2] = "b"
-    with pytest.raises(InputError, match=r"group column 'patient': 1 values are different.*\(first at row 2\)"):
+    with pytest.raises(InputError, match=r"group column 'patient': values are different.*\(first at row 2\)"):
         log(table, truncated="left", group="patient")
 
 
@@ -219,6 +220,132 @@ def test_bad_maps(said, message):
 def test_no_rows():
     with pytest.raises(InputError, match="holds no rows"):
         log({name: column[:0] for name, column in TABLE.items()}, truncated="left")
+
+
+def test_a_blank_flag_of_a_final_row_is_a_blank_flag():
+    table = TABLE | {"died": np.array([0, 0, np.nan, 0, 1])}
+    said = {"terminated": "died", "truncated": "left", "final_rows": True}
+    with pytest.raises(InputError, match=r"terminated .*values are blank \(first at row 2\)"):
+        log(table, **said)
+    assert log(table, **said, blank="exclude").episode_ids.tolist() == [9]
+    censored = log(table, **said, blank="censored")
+    assert censored.truncated.tolist() == [False, True, True]
+    assert censored.terminated.tolist() == [False, False, True]
+
+
+def test_a_flag_that_is_blank_for_no_ends_before_last_row_is_asked():
+    table = TABLE | {"died": np.array([np.nan, np.nan, 1, np.nan, np.nan])}
+    read = log(table, terminated="died", blank="no event", last_row="truncated")
+    assert read.terminated.tolist() == [False, False, True, False, False]
+    assert read.truncated.tolist() == [False, False, False, False, True]
+
+
+def test_a_termination_that_is_cut_off_is_told():
+    table = TABLE | {"died": np.array([0, 0, 1, 0, 1])}
+    read = log(table, terminated="died", costs={"low": "bg < 54"}, cost_at="arrival", blank="censored")
+    assert not read.terminated.any()
+    assert "episodes that terminated after they were cut, and count as truncated: 2." in read.notes
+
+
+def test_final_rows_may_hold_any_action_and_mask():
+    table = TABLE | {
+        "dose": np.array(["a", "b", "none", "a", "none"], object),
+        "allowed": np.array([[1, 1], [1, 1], [np.nan, np.nan], [1, 0], [0, 1]]),
+    }
+    said = {"action_labels": ["a", "b"], "action_mask": "allowed", "truncated": "left", "final_rows": True}
+    read = log(table, **said)
+    assert read.actions.tolist() == [0, 1, 0]
+    # What was allowed after the first episode is not known, after the second it is.
+    assert read.final_action_masks.tolist() == [[False, False], [False, True]]
+    assert read.transitions().rows.tolist() == [0, 2]
+    assert read.transitions().dropped == 1
+
+
+def test_state_ids_keep_the_final_ones_that_are_known():
+    table = TABLE | {"next": np.array([1, 2, 4, 0, np.nan])}
+    said = {"observations": "dose", "next_observations": "next", "truncated": "left"}
+    opened = source(table, 2)
+    opened.kinds["next"] = "integer"
+    read = vouch(gather(assemble(opened, Columns(**MAP | said)), opened.n_rows))
+    assert read.final_observations.tolist() == [4, -1]
+    assert read.transitions().dropped == 1
+    assert read.transitions().next_observations.tolist() == [1, 2, 4, 0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_the_type_of_a_column_does_not_depend_on_blanks_in_a_batch(size):
+    table = TABLE | {"on": np.array([True, False, True, True, False])}
+    blank = TABLE | {"on": np.array([1.0, 0.0, 1.0, np.nan, 0.0])}
+    said = {"observations": ["on"], "truncated": "left"}
+    opened = source(blank, size)
+    opened.kinds["on"] = "flag"
+    part_types = {part.observations.dtype for part in assemble(opened, Columns(**MAP | said))}
+    assert part_types == {log(table, **said).observations.dtype} == {np.dtype(np.float32)}
+
+
+def test_whole_times_stay_whole_beside_a_blank():
+    table = TABLE | {"when": np.array([5, np.nan, 7, 8, 9])}
+    opened = source(table, 100)
+    opened.kinds["when"] = "integer"
+    read = vouch(gather(assemble(opened, Columns(**MAP, truncated="left", time="when")), opened.n_rows))
+    assert read.times.dtype == np.int64
+    assert read.times.tolist() == [5, 8]
+
+
+def test_a_step_that_is_no_time_is_refused():
+    stamps = np.array(["2020-01-01", "2020-01-02", "NaT", "2020-01-01", "2020-01-02"], "datetime64[us]")
+    with pytest.raises(InputError, match="hour"):
+        log(TABLE | {"hour": stamps}, truncated="left")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"episode": "x"}, "episode column 'x' holds list"),
+        ({"step": "x"}, "step column 'x' holds list"),
+        ({"step": "word", "sort": True}, "step column 'word' holds text"),
+        ({"blank": {"low": "exclude"}}, "blank: 'low' is not one of terminated, truncated"),
+        ({"action": "odd", "action_kind": "discrete"}, r"not whole numbers \(first at row 1\)"),
+    ],
+)
+def test_columns_of_the_wrong_kind(said, message):
+    table = TABLE | {
+        "x": np.zeros((5, 2)),
+        "word": np.array(["a", None, "b", "c", "d"], object),
+        "odd": np.array([0, np.inf, 0, 0, 0]),
+    }
+    with pytest.raises(InputError, match=message):
+        log(table, **{"truncated": "left", **said})
+
+
+def test_rows_named_after_sorting_are_those_of_the_source():
+    table = TABLE | {"stay": np.array(["a", None, "a", "b", "b"], object)}
+    with pytest.raises(InputError, match="episode column 'stay': values are blank \\(first at row 1\\)"):
+        log(table, truncated="left", sort=True)
+
+
+def test_what_a_format_declares_is_under_what_the_user_says():
+    table = TABLE | {"bg": np.array([[90.0], [np.nan], [50.0], [80.0], [40.0]])}
+    features = (Feature("glucose", impute=100.0),)
+    opened = source(table, columns=Columns(**MAP | {"observations": "bg"}), declared={"features": features})
+    for said, expected in (
+        (Columns(truncated="left"), Feature("glucose", impute=100.0)),
+        (Columns(truncated="left", forward_fill=["glucose"]), Feature("glucose", forward_fill=True, impute=100.0)),
+        (Columns(truncated="left", impute="median"), Feature("glucose", impute="median")),
+    ):
+        read = vouch(gather(assemble(opened, said), opened.n_rows))
+        assert read.features == (expected,)
+        assert np.isnan(read.observations).any() != expected.forward_fill
+
+
+def test_maps_can_be_copied_and_said_over_another():
+    said = Columns(**MAP, costs={"low": "bg < 54"}, cost_at={"low": "arrival"}, blank={"low": "censored"})
+    assert copy.deepcopy(said) == said
+    over = Columns(blank={"low": "exclude"}, propensity_is="probability").over(
+        Columns(**MAP, costs={"low": "bg < 54"}, propensity_is="log_probability")
+    )
+    assert over.blank_meaning("low") == "exclude"
+    assert over.propensity_is == "probability"
 
 
 @settings(max_examples=60, deadline=None)

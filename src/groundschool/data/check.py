@@ -14,7 +14,7 @@ from groundschool.data.checks.view import View
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
 from groundschool.data.raw import RawLog
-from groundschool.data.read import read_raw
+from groundschool.data.read import is_saved, read_raw
 from groundschool.data.vouch import told
 
 SEVERITIES = ("error", "warning", "note")
@@ -96,7 +96,7 @@ def check(
     against : as `data`, optional
         Another log, such as the holdout: episodes with the same content in both are reported.
     against_columns : as `columns`, optional
-        Of the other log; those of this one unless said.
+        Of the other log; those of this one unless said, and none where that is a directory of `Dataset.save`.
     seed : int
         Of the samples that the statistical checks draw: the same log and seed give the same findings.
 
@@ -117,10 +117,12 @@ def check(
             found += one.run(view)
             false_alarm += one.false_alarm or 0.0
     if against is not None:
-        other = _raw(against, against_columns if against_columns is not None else columns, format)
+        own = isinstance(against, str | PathLike) and is_saved(against)
+        shared = None if own else columns
+        other = _raw(against, shared if against_columns is None else against_columns, "auto" if own else format)
         ran["shared-episodes"] = ""
-        shared = shared_episodes(raw, other)
-        found += [] if shared is None else [shared]
+        copies = shared_episodes(raw, other)
+        found += [] if copies is None else [copies]
     ordered = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
     return Findings(tuple(ordered), ran, false_alarm, raw.n_episodes, raw.n_rows, told(raw.notes, raw.tally))
 

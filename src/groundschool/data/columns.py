@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -29,7 +30,7 @@ class Columns:
 
     A *column* below is the name of a column. Where an *expression* is allowed too, it is one of the closed grammar of
     `groundschool.data.expressions`, over the table's columns, such as ``"bg_mgdl < 54"``; a text that is the name of a
-    column is that column.
+    column is that column. Expressions see the values as they are logged, blanks unfilled.
 
     Parameters
     ----------
@@ -62,8 +63,8 @@ class Columns:
         episode is left out.
     propensity : column, optional
     propensity_is : "probability", "log_probability" or "probability_of_1"
-        The propensity column holds the probability of the logged action, its logarithm (natural), or, of two actions,
-        the probability of action 1 whatever was logged.
+        The propensity column holds the probability of the logged action (unless another is said), its logarithm
+        (natural), or, of two actions, the probability of action 1 whatever was logged.
     action_mask : column of lists, or list of columns, optional
         True where an action was allowed, one entry an action.
     action_labels : list of text, optional
@@ -110,7 +111,7 @@ class Columns:
     cost_at: CostAt | Mapping[str, CostAt] | None = None
     blank: Blank | Mapping[str, Blank] | None = None
     propensity: str | None = None
-    propensity_is: PropensityIs = "probability"
+    propensity_is: PropensityIs | None = None
     action_mask: str | Sequence[str] | None = None
     action_labels: Sequence[str] | None = None
     action_kind: ActionKind | None = None
@@ -155,8 +156,6 @@ class Columns:
                     _check_word(f"{name}.{key}", word, words)
             else:
                 _check_word(name, value, words)
-        self._check_keys("cost_at", self.costs)
-        self._check_keys("blank", [*self.costs, "terminated", "truncated"])
         self._check_impute()
         if self.n_actions is not None and (type(self.n_actions) is not int or self.n_actions < 1):
             raise _bad("n_actions", self.n_actions, "an integer of at least 1")
@@ -167,8 +166,6 @@ class Columns:
         for name in ("sort", "final_rows"):
             if not isinstance(getattr(self, name), bool):
                 raise _bad(name, getattr(self, name), "true or false")
-        if self.sort and (self.episode is None or self.step is None):
-            raise InputError("columns: sort needs episode and step, which say the order.")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], source: str = "columns") -> Columns:
@@ -225,6 +222,17 @@ class Columns:
             return self
         return Columns.from_mapping(other.to_json() | self.to_json())
 
+    def require_consistent(self) -> None:
+        """Raise InputError where one entry needs another; asked of a whole map, after `over`."""
+        self._check_keys("cost_at", self.costs)
+        self._check_keys("blank", [*self.costs, "terminated", "truncated"])
+        if self.sort and (self.episode is None or self.step is None):
+            raise InputError("sort needs episode and step, which say the order.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as plain values: workers get their column map that way."""
+        return type(self).from_mapping, (self.to_json(),)
+
     def cost_timing(self, name: str) -> CostAt | None:
         """Return whether the cost `name` belongs to its own row's action or to the one before; None where not said."""
         return self.cost_at.get(name) if isinstance(self.cost_at, Mapping) else self.cost_at
@@ -272,8 +280,9 @@ def _names(name: str, value: object, *, empty: bool = False) -> tuple[str, ...]:
     names = tuple(value)
     for one in names:
         _check_text(name, one if one is not None else 0)
-        if names.count(one) > 1:
-            raise InputError(f"{name}: {one!r} is named twice.")
+    if len(set(names)) < len(names):
+        twice = next(one for one, count in Counter(names).items() if count > 1)
+        raise InputError(f"{name}: {twice!r} is named twice.")
     return names
 
 

@@ -10,7 +10,7 @@ from groundschool.data.raw import RawLog
 from groundschool.data.validation import Array
 
 
-def shortened(raw: RawLog, excluded: Array, cut: Array | None, *, final_rows: bool = False) -> RawLog:
+def shortened(raw: RawLog, excluded: Array, cut: Array, *, final_rows: bool = False) -> RawLog:
     """Return `raw` without the excluded episodes (E,) bool, each other one ending before the row ``cut`` (E,).
 
     An episode that is cut is truncated there, and what was seen at the row of the cut is its final observation. With
@@ -18,10 +18,11 @@ def shortened(raw: RawLog, excluded: Array, cut: Array | None, *, final_rows: bo
     the final one. What has no row left is left out, and counted.
     """
     ends = raw.starts[1:] - 1 if final_rows else raw.starts[1:]
-    cut = ends if cut is None else np.minimum(cut, ends)
+    unknown = cut < raw.starts[1:]
+    cut = np.minimum(cut, ends)
     lengths = cut - raw.starts[:-1]
     stays = ~excluded & (lengths > 0)
-    is_cut = stays & (cut < ends)
+    is_cut = stays & unknown
     position = np.arange(raw.n_rows)
     episode = np.repeat(np.arange(raw.n_episodes), raw.lengths)
     keep = stays[episode] & (position < cut[episode])
@@ -39,6 +40,8 @@ def shortened(raw: RawLog, excluded: Array, cut: Array | None, *, final_rows: bo
     if final_masks is not None and raw.action_masks is not None:
         final_masks = final_masks.copy()
         final_masks[seen] = raw.action_masks[cut[seen]]
+        if finals is not None:  # nobody can be asked to act where nobody knows what is allowed
+            finals[seen & ~final_masks.any(axis=1)] = -1 if finals.dtype.kind == "i" else np.nan
 
     def rows(column: Array | None) -> Array | None:
         return None if column is None else column[keep]
@@ -50,6 +53,8 @@ def shortened(raw: RawLog, excluded: Array, cut: Array | None, *, final_rows: bo
     tally["episodes left out for blanks"] = int(excluded.sum())
     tally["episodes left out because no row of theirs is known"] = int((~excluded & (lengths <= 0)).sum())
     tally["episodes cut before a blank"] = int(is_cut.sum())
+    ended = np.logical_or.reduceat(raw.terminated, raw.starts[:-1])
+    tally["episodes that terminated after they were cut, and count as truncated"] = int((is_cut & ended).sum())
     tally["final rows, which are no decisions"] = raw.n_episodes if final_rows else 0
     tally["rows left out"] = int(raw.n_rows - keep.sum())
     kept = position if raw.kept is None else raw.kept

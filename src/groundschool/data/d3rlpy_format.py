@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groundschool.data.dataset import Dataset
+from groundschool.data.transitions import known_finals
 from groundschool.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def to_mdp_dataset(log: Dataset, *, final_rows: bool | None = None) -> d3rlpy.da
     ----------
     log : Dataset
     final_rows : bool, optional
-        Whether to add those rows; by default where the log has final observations.
+        Whether to add those rows; by default where the log has the final observation of every truncated
+        episode.
 
     Raises
     ------
@@ -49,14 +51,20 @@ def to_mdp_dataset(log: Dataset, *, final_rows: bool | None = None) -> d3rlpy.da
         of one step comes without such a row: d3rlpy would drop the episode in silence.
     """
     d3rlpy = _import_d3rlpy()
-    if final_rows is None:
-        final_rows = log.final_observations is not None
     timeouts = log.truncated & ~log.terminated
+    unknown = timeouts[log.starts[1:] - 1] & ~known_finals(log)
+    if final_rows is None:
+        final_rows = log.final_observations is not None and not unknown.any()
     observations = log.observations if log.observations.ndim > 1 else log.observations[:, None]
     actions, rewards, terminals = log.actions, log.rewards, log.terminated
     if final_rows:
         if log.final_observations is None:
             raise InputError("final_rows=True: the log has no final observations to add; leave final_rows out")
+        if unknown.any():
+            raise InputError(
+                f"final_rows=True: {int(unknown.sum())} truncated episodes have no final observation (first: episode "
+                f"{int(np.argmax(unknown))}); leave final_rows out"
+            )
         ended = np.flatnonzero(timeouts)
         final = log.final_observations[log.episode_index[ended]].reshape(-1, *observations.shape[1:])
         observations = np.insert(observations, ended + 1, final, axis=0)

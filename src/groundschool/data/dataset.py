@@ -152,7 +152,7 @@ class Dataset:
             Each row allows some action, its own among them.
         final_observations : (E, d...), optional
             Per episode, the observation after its last action. Where it is missing, the last transition of a
-            truncated episode cannot be learned from.
+            truncated episode cannot be learned from. NaN throughout, or the state id -1, stands for none.
         final_action_masks : (E, A) bool, optional
         groups : (E,) or (N,) integers or text, optional
         n_actions : int, optional
@@ -193,12 +193,16 @@ class Dataset:
         names = None if action_labels is None else check.check_action_labels(action_labels, acts, n_actions)
         count = check.check_action_count(acts, n_actions if names is None else len(names), masks)
         discrete = count is not None
+        finals = None
+        if final_observations is not None:
+            finals = check.check_final_observations(final_observations, obs, n_episodes)
         final_masks = None
         if final_action_masks is not None:
             if masks is None:
                 raise InputError("final_action_masks: given without action_masks. Pass both or neither.")
             name = "final_action_masks"
-            final_masks = check.check_masks(name, final_action_masks, n_episodes, "episode", needed=~term[last])
+            needed = ~term[last] if finals is None else ~term[last] & check.are_known(finals)
+            final_masks = check.check_masks(name, final_action_masks, n_episodes, "episode", needed=needed)
             if final_masks.shape[1] != count:
                 raise InputError(f"{name}: {final_masks.shape[1]} columns, expected {count}, one per action.")
         return cls(
@@ -210,11 +214,7 @@ class Dataset:
             costs=MappingProxyType(harms),
             propensities=None if propensities is None else check.check_propensities(propensities, n, discrete=discrete),
             action_masks=masks,
-            final_observations=(
-                None
-                if final_observations is None
-                else check.check_final_observations(final_observations, obs, n_episodes)
-            ),
+            final_observations=finals,
             final_action_masks=final_masks,
             groups=None if groups is None else labels.check_groups(groups, starts),
             episode_ids=labels.check_episode_ids(episode_ids, n_episodes),

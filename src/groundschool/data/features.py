@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,8 +70,7 @@ def check_features(values: object, width: int | None) -> tuple[Feature, ...]:
     expected = 1 if width is None else width
     if len(features) != expected:
         raise InputError(f"features: {len(features)} for observations of {expected} numbers. Expected one for each.")
-    names = [feature.name for feature in features]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(feature.name for feature in features).items():
+        if count > 1:
             raise InputError(f"features: {name!r} is named twice. Each number needs its own name.")
     return features

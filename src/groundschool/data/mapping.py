@@ -11,14 +11,20 @@ import numpy as np
 from groundschool.data.blanks import treat_blanks
 from groundschool.data.columns import Columns
 from groundschool.data.cutting import shortened
-from groundschool.data.decoding import Decoder, listed
+from groundschool.data.decoding import Decoder, Where, listed
 from groundschool.data.expressions import Expression
+from groundschool.data.features import Feature
 from groundschool.data.raw import RawLog
 from groundschool.data.source import Batch, Source
 from groundschool.data.validation import Array
-from groundschool.errors import suggest
+from groundschool.errors import InputError, suggest
 
 _ENDS = ("terminated", "truncated")
+_LABELS = {
+    "episode": ("integer", "number", "text", "flag", "time"),
+    "group": ("integer", "number", "text", "flag"),
+    "step": ("integer", "number", "time"),
+}
 _DECLARED = ("n_actions", "horizon", "return_range", "action_labels")
 _PLAIN = ("episode", "step", "propensity", "group", "time", "action_mask", "next_observations", "next_action_mask")
 _ASK_END = (
@@ -46,13 +52,21 @@ class Mapper:
 
     def __init__(self, source: Source, columns: Columns, *, ask: bool = True) -> None:
         self.source, self.columns = source, columns
-        self.decoder = Decoder(source, columns)
+        self.decoder = Decoder(source, columns, lenient=not ask)
+        try:
+            columns.require_consistent()
+        except InputError as error:
+            self._fail(str(error))
         self.observations = self._required("observations")
         self.action = self._required("action")
         self.reward = self._resolve("reward", str(self._required("reward")))
         self.flags = {role: self._resolve(role, text) for role in _ENDS if (text := getattr(columns, role)) is not None}
         self.costs = {name: self._resolve(f"costs.{name}", text) for name, text in columns.costs.items()}
         self.others = [name for role in _PLAIN for name in listed(getattr(columns, role)) if self._column(role, name)]
+        for role, kinds in _LABELS.items():
+            name = getattr(columns, role)
+            if name is not None and source.kinds[name] not in kinds:
+                self._fail(f"{role} column {name!r} holds {source.kinds[name]}. Expected {' or '.join(kinds)}.")
         if columns.episode is None and not self.flags:
             self._fail(f"nothing tells episodes apart. Name the column that labels them: episode=...; and {_ASK_END}.")
         if ask and columns.episode is not None and not self.flags and columns.last_row is None:
@@ -83,18 +97,31 @@ class Mapper:
         columns, decode = self.columns, self.decoder
         starts = self._starts(rows)
         last = starts[1:] - 1
+
+        def where(row: int) -> int:
+            return first_row + int(row if kept is None else kept[row])
+
         tally: dict[str, int] = {}
-        ends = {role: self._flag(role, rows) for role in _ENDS}
+        ends = {role: self._flag(role, rows, where) for role in _ENDS}
+        excluded, cut = self._read_blanks(ends, starts, tally, where)
         self._end(ends, last, tally)
         costs = {name: self._cost(name, rows, starts, tally) for name in self.costs}
-        excluded, cut = self._read_blanks(ends | costs, starts, tally)
-        seen = decode.observations(self.observations, rows)
-        following = self._following(seen, rows)
+        left_out, cut_by_cost = self._read_blanks(costs, starts, tally, where)
+        excluded |= left_out
+        cut = np.minimum(cut, cut_by_cost)
+        seen, following = self._seen(rows)
         finals = self._finals(seen, following, last)
-        names = decode.feature_names(self.observations, rows)
+        declared = self._declared_features
+        names = decode.feature_names(self.observations, rows) if declared is None else tuple(declared)
         observations, finals, features = treat_blanks(seen, finals, starts, names, columns)
-        actions = decode.actions(self.action, rows, first_row)
-        next_mask = columns.next_action_mask
+        if declared is not None:
+            features = tuple(_merged(feature, declared.get(feature.name)) for feature in features)
+        no_decision = np.zeros(len(seen), np.bool_)
+        no_decision[last] = columns.final_rows
+        actions = decode.actions(self.action, rows, where, no_decision)
+        masks = None
+        if columns.action_mask is not None:
+            masks = decode.mask("action_mask", columns.action_mask, rows, where, no_decision)
         raw = RawLog(
             observations=observations,
             actions=actions,
@@ -104,17 +131,18 @@ class Mapper:
             starts=starts,
             costs=costs,
             propensities=None if columns.propensity is None else decode.propensities(columns.propensity, rows, actions),
-            action_masks=None if columns.action_mask is None else decode.mask("action_mask", columns.action_mask, rows),
+            action_masks=masks,
             final_observations=finals,
-            final_action_masks=None if next_mask is None else decode.mask("next_action_mask", next_mask, rows)[last],
+            final_action_masks=self._final_masks(masks, rows, last, ends["terminated"] > 0, where),
             steps=None if columns.step is None else decode.steps(columns.step, rows),
             next_observations=following if observations is seen else None,
-            groups=None if columns.group is None else decode.labels("group", columns.group, rows, starts, first_row),
+            groups=None if columns.group is None else decode.labels("group", columns.group, rows, starts, where),
             times=None if columns.time is None else decode.times(columns.time, rows, starts),
             episode_ids=(
-                None if columns.episode is None else decode.labels("episode", columns.episode, rows, starts, first_row)
+                None if columns.episode is None else decode.labels("episode", columns.episode, rows, starts, where)
             ),
-            features=self.source.declared.get("features", features),
+            features=None if self._nameless else features,
+            arrivals=tuple(name for name in costs if name in self.arrivals),
             first_row=first_row,
             kept=kept,
             names=self._names,
@@ -123,7 +151,7 @@ class Mapper:
             source=self.source.name,
             **self._declared,
         )
-        if cut is None and not columns.final_rows:
+        if not excluded.any() and (cut == starts[1:]).all() and not columns.final_rows:
             return raw
         return shortened(raw, excluded, cut, final_rows=columns.final_rows)
 
@@ -137,20 +165,20 @@ class Mapper:
         """Return where a flag ends an episode, (n,) bool; a blank ends none."""
         ended = np.zeros(_length(rows), np.bool_)
         for role in self.flags:
-            ended |= self._flag(role, rows) > 0
+            ended |= self._flag(role, rows, int) > 0
         return ended
 
-    def _flag(self, role: str, rows: Batch) -> Array:
+    def _flag(self, role: str, rows: Batch, where: Where) -> Array:
         """Return an end flag as 0, 1 and NaN where blank, (n,) float64; zeros where the map has none."""
         if role not in self.flags:
             return np.zeros(_length(rows))
         values = self.flags[role].evaluate(rows).astype(np.float64)
         wrong = ~((values == 0) | (values == 1) | np.isnan(values))
         if wrong.any():
+            row, text = int(np.argmax(wrong)), str(self.flags[role])
             self._fail(
-                f"{role} ({self.flags[role]}): {int(wrong.sum()):,} values are neither 0 nor 1 (the first is "
-                f"{values[int(np.argmax(wrong))]:g}). Expected flags; say what the values mean in an expression, such "
-                f'as {role}="{self.flags[role]} == 2".'
+                f"{role} ({text}): values are neither 0 nor 1 (the first is {values[row]:g}, at row {where(row)}). "
+                f'Expected flags; say what the values mean in an expression, such as {role}="{text} == 2".'
             )
         return values
 
@@ -186,15 +214,14 @@ class Mapper:
         return self.costs[name].evaluate({one: rows[after[one]][last] for one in names}).astype(np.float64)
 
     def _read_blanks(
-        self, columns: Mapping[str, Array], starts: Array, tally: dict[str, int]
-    ) -> tuple[Array, Array | None]:
-        """Fill blanks that mean no event; return the episodes to leave out and where each is cut, (E,) or None."""
+        self, columns: Mapping[str, Array], starts: Array, tally: dict[str, int], where: Where
+    ) -> tuple[Array, Array]:
+        """Fill blanks that mean no event; return which episodes are left out and the row before which each is cut."""
         excluded = np.zeros(len(starts) - 1, np.bool_)
         cut = starts[1:].copy()
-        touched = False
         for name, values in columns.items():
             blank = np.flatnonzero(np.isnan(values))
-            if self.columns.final_rows:  # they are no decisions: nothing of theirs is read
+            if self.columns.final_rows and name not in _ENDS:  # they are no decisions, and cost nothing
                 blank = np.setdiff1d(blank, starts[1:] - 1, assume_unique=True)
             meaning = self.columns.blank_meaning(name)
             if len(blank) == 0:
@@ -203,7 +230,6 @@ class Mapper:
                 values[blank] = 0.0
                 tally[f"blanks in {name} read as no event"] = len(blank)
             elif meaning is not None:
-                touched = True
                 episode = np.searchsorted(starts, blank, side="right") - 1
                 if meaning == "exclude":
                     excluded[episode] = True
@@ -211,21 +237,24 @@ class Mapper:
                     np.minimum.at(cut, episode, blank)
             elif name in _ENDS:
                 self._fail(
-                    f"{name} ({self.flags[name]}): {len(blank):,} values are blank. Say what a blank means: "
-                    'blank="no event" | "censored" | "exclude".'
+                    f"{name} ({self.flags[name]}): values are blank (first at row {where(int(blank[0]))}). Say what a "
+                    'blank means: blank="no event" | "censored" | "exclude".'
                 )
-        return excluded, cut if touched else None
+        return excluded, cut
 
-    def _following(self, observations: Array, rows: Batch) -> Array | None:
+    def _seen(self, rows: Batch) -> tuple[Array, Array | None]:
+        """Return observations, and those after each action where there are columns of them, in one type of number."""
+        observations = self.decoder.observations(self.observations, rows)
         if self.columns.next_observations is None:
-            return None
+            return observations, None
         following = self.decoder.observations(self.columns.next_observations, rows)
         if following.shape != observations.shape:
             self._fail(
                 f"next_observations: each has shape {following.shape[1:]}, but observations have "
                 f"{observations.shape[1:]}. Name the columns of both in the same order."
             )
-        return following.astype(observations.dtype, copy=False)
+        dtype = np.result_type(observations, following)
+        return observations.astype(dtype, copy=False), following.astype(dtype, copy=False)
 
     def _finals(self, observations: Array, following: Array | None, last: Array) -> Array | None:
         if not self.has_finals:
@@ -234,6 +263,33 @@ class Mapper:
             return following[last]
         unknown = -1 if observations.dtype.kind == "i" else np.nan
         return np.full((len(last), *observations.shape[1:]), unknown, observations.dtype)
+
+    def _final_masks(
+        self, masks: Array | None, rows: Batch, last: Array, terminated: Array, where: Where
+    ) -> Array | None:
+        """Return what was allowed after each episode, (E, A); nothing where that is not known (yet)."""
+        chosen = self.columns.next_action_mask
+        if chosen is not None:
+            return self.decoder.mask("next_action_mask", chosen, rows, where, terminated)[last]
+        if masks is None or not self.has_finals or self.columns.next_observations is not None:
+            return None
+        return np.zeros((len(last), masks.shape[1]), np.bool_)
+
+    @cached_property
+    def _declared_features(self) -> dict[str, Feature] | None:
+        """The features that the format itself declares, where the map leaves its observations alone."""
+        declared = self.source.declared.get("features")
+        own = None if self.source.columns is None else self.source.columns.observations
+        if declared is None or own != self.columns.observations:
+            return None
+        features = (Feature(one) if isinstance(one, str) else one for one in declared)
+        return {feature.name: feature for feature in features}
+
+    @cached_property
+    def _nameless(self) -> bool:
+        """Whether the format says that the log names no features, and the map treats none."""
+        said = (self.columns.forward_fill, self.columns.indicators, self.columns.impute)
+        return self.source.declared.get("features", ()) is None and said == (False, False, None)
 
     @cached_property
     def _declared(self) -> dict[str, Any]:
@@ -297,6 +353,18 @@ class Mapper:
 
     def _fail(self, message: str) -> NoReturn:
         self.decoder.fail(message)
+
+
+def _merged(said: Feature, declared: Feature | None) -> Feature:
+    """Return a feature as the user says, over what the format declares."""
+    if declared is None:
+        return said
+    return Feature(
+        said.name,
+        forward_fill=said.forward_fill or declared.forward_fill,
+        impute=declared.impute if said.impute is None else said.impute,
+        indicator_of=said.indicator_of or declared.indicator_of,
+    )
 
 
 def _length(rows: Batch) -> int:

@@ -44,6 +44,8 @@ class RawLog:
     action_labels : tuple of str or None
     n_actions, horizon, return_range
         As declared.
+    arrivals : tuple of str
+        The costs that were read off the observation after the action: blank where nothing was observed there.
     first_row : int
         Position in the source of the first row here.
     kept : (N,) int64 or None
@@ -78,6 +80,7 @@ class RawLog:
     n_actions: int | None = None
     horizon: int | None = None
     return_range: tuple[float, float] | None = None
+    arrivals: tuple[str, ...] = ()
     first_row: int = 0
     kept: Array | None = None
     names: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from groundschool.data.validation import Array
+from groundschool.data.validation import Array, are_known
 
 if TYPE_CHECKING:
     from groundschool.data.dataset import Dataset
@@ -38,7 +38,7 @@ class Transitions(NamedTuple):
 def transitions(log: Dataset) -> Transitions:
     """Return the transitions of `log` in row order; ``rows`` (M,) are their positions in it."""
     last = log.starts[1:] - 1
-    following = _shifted(log.observations, last, log.final_observations)
+    following = _shifted(log.observations, last, _placeable(log, last))
     next_masks = None
     if log.action_masks is not None:
         finals = log.final_action_masks
@@ -80,14 +80,19 @@ def transitions(log: Dataset) -> Transitions:
 
 
 def known_finals(log: Dataset) -> Array:
-    """Return whether the log holds what followed each episode, (E,) bool; an observation of NaNs alone is none."""
+    """Return whether the log holds what followed each episode, (E,) bool: the observation, and what was allowed."""
     if log.final_observations is None or (log.action_masks is not None and log.final_action_masks is None):
         return np.zeros(log.n_episodes, np.bool_)
-    finals = log.final_observations.reshape(log.n_episodes, -1)
-    if finals.dtype.kind != "f":
-        return np.ones(log.n_episodes, np.bool_)
-    known: Array = np.logical_not(np.isnan(finals).all(axis=1))
-    return known
+    known = are_known(log.final_observations)
+    return known if log.final_action_masks is None else known & log.final_action_masks.any(axis=1)
+
+
+def _placeable(log: Dataset, last: Array) -> Array | None:
+    """Return final observations; of state ids, none of which means "unknown" to a table, the row's own for those."""
+    finals = log.final_observations
+    if finals is None or finals.dtype.kind == "f":
+        return finals
+    return np.where(finals < 0, log.observations[last], finals)
 
 
 def _shifted(column: Array, last: Array, finals: Array | None) -> Array:

@@ -85,7 +85,10 @@ def check_final_observations(values: object, observations: Array, n_episodes: in
     if raw.shape[1:] != observations.shape[1:]:
         raise InputError(f"{name}: each has shape {raw.shape[1:]}, but observations have {observations.shape[1:]}.")
     array = _observation_dtype(name, raw)
-    _check_observation_values(name, array, "episode")
+    if array.dtype.kind == "f":
+        _check_observation_values(name, array, "episode")
+    else:
+        refuse_rows(array < -1, name, "below -1", "State ids count from 0; -1 stands for none.", unit="episode")
     if array.dtype != observations.dtype:
         cast = array.astype(observations.dtype)
         # Finite state ids and floats alike: only an exact cast is made for the caller.
@@ -96,6 +99,13 @@ def check_final_observations(values: object, observations: Array, n_episodes: in
             )
         array = cast
     return own(array, raw)
+
+
+def are_known(final_observations: Array) -> Array:
+    """Return which final observations there are, (E,) bool: NaN throughout, or the state id -1, stands for none."""
+    finals = final_observations.reshape(len(final_observations), -1)
+    blank = np.isnan(finals) if finals.dtype.kind == "f" else finals < 0
+    return np.logical_not(blank.all(axis=1))
 
 
 def check_actions(values: object, n_rows: int) -> Array:

@@ -23,7 +23,6 @@ def vouch(raw: RawLog) -> Dataset:
     """
     if raw.n_episodes == 0:
         raise InputError(f"{raw.source}: no episode is left. {_left_out(raw)}")
-    finals = _finals(raw)
     try:
         _refuse_what_arrays_cannot_show(raw)
         return Dataset.from_arrays(
@@ -35,7 +34,7 @@ def vouch(raw: RawLog) -> Dataset:
             costs={name: _frozen(cost) for name, cost in raw.costs.items()},
             propensities=raw.propensities,
             action_masks=raw.action_masks,
-            final_observations=finals,
+            final_observations=raw.final_observations,
             final_action_masks=raw.final_action_masks,
             groups=raw.groups,
             n_actions=raw.n_actions,
@@ -92,18 +91,6 @@ def _prefix(raw: RawLog) -> str:
 def _left_out(raw: RawLog) -> str:
     done = "; ".join(told(raw.notes, raw.tally))
     return f"What was left out: {done}" if done else "Expected at least one row."
-
-
-def _finals(raw: RawLog) -> Array | None:
-    """Return final observations; state ids have no blank, so there all of the needed ones must be known."""
-    finals = raw.final_observations
-    if finals is None or finals.dtype.kind == "f":
-        return finals
-    last = raw.starts[1:] - 1
-    unknown = finals < 0
-    if (unknown & ~raw.terminated[last]).any():
-        return None
-    return np.where(unknown, raw.observations[last], finals)
 
 
 def _frozen(array: Any) -> Array:

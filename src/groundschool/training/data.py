@@ -168,7 +168,7 @@ def _finals(log: Dataset, encoder: Encoder, bootstrapped: NDArray[np.bool_]) -> 
     """Return final observations; the last one logged stands in for one with blanks that nothing is bootstrapped on."""
     finals = np.asarray(log.final_observations)
     if not encoder.columns:
-        return finals
+        return np.where(finals < 0, log.observations[log.starts[1:] - 1], finals)
     blank = np.isnan(finals.reshape(len(finals), -1))
     lost = np.flatnonzero((blank & [column.impute is None for column in encoder.columns]).any(axis=1) & bootstrapped)
     if lost.size:

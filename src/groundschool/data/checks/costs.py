@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from groundschool.data.checks.finding import Check, Finding
-from groundschool.data.checks.saying import at_rows, several
+from groundschool.data.checks.saying import at_episodes, at_rows, several
 from groundschool.data.checks.scan import rows_where
 from groundschool.data.checks.view import View
 from groundschool.data.validation import Array
@@ -54,7 +54,22 @@ def blank_costs(view: View) -> Iterator[Finding]:
     """Costs that are NaN, of which nobody said what that means."""
     for name, cost in view.raw.costs.items():
         rows = rows_where(np.isnan, cost)
-        if len(rows):
+        if not len(rows):
+            continue
+        if name in view.raw.arrivals and np.isin(rows, view.last).all():
+            yield at_episodes(
+                view,
+                "blank-costs",
+                "error",
+                cost_column(view, name),
+                np.searchsorted(view.last, rows),
+                "without the cost of the last action: nothing was observed after it",
+                why="Whether the last action did harm is not in the log, and it may be the one that mattered.",
+                at_last=True,
+                do="Name next_observations=, say final_rows=True if last rows are no decisions, or say what it means: "
+                'blank="censored" | "no event" | "exclude".',
+            )
+        else:
             yield at_rows(
                 view,
                 "blank-costs",
