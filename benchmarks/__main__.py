@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": ["demo.py", "--images", "docs/images"],
     "time_to_quality": ["time_to_quality.py", "--d3rlpy"],
     "reading": ["reading.py"],
+    "checks": ["checks.py"],
 }
 
 

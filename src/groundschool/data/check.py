@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
-from groundschool.data.checks.battery import CHECKS
+from groundschool.data.checks.battery import CHECKS, EXACT
 from groundschool.data.checks.duplicates import shared_episodes
 from groundschool.data.checks.finding import Finding
+from groundschool.data.checks.soundness import sound_part
 from groundschool.data.checks.view import View
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
@@ -17,6 +18,7 @@ from groundschool.data.raw import RawLog
 from groundschool.data.read import is_saved, read_raw
 from groundschool.data.vouch import told
 
+_ERRORS_FIRST = "statistics are taken once the errors are mended"
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -110,11 +112,17 @@ def check(
     found: list[Finding] = []
     ran: dict[str, str] = {}
     false_alarm = 0.0
+    notes = told(raw.notes, raw.tally)
+    sound = sound_part(raw)
+    if sound is not None and sound is not raw:
+        notes += (f"Statistics are of the {sound.n_episodes:,} of {raw.n_episodes:,} episodes without errors.",)
+    sound_view = view if sound is raw else None if sound is None else View(sound, seed)
     for one in CHECKS:
-        reason = one.needs(view) if one.needs is not None else ""
+        looked = view if one in EXACT else sound_view
+        reason = _ERRORS_FIRST if looked is None else one.needs(looked) if one.needs is not None else ""
         ran[one.name] = reason
-        if not reason:
-            found += one.run(view)
+        if looked is not None and not reason:
+            found += one.run(looked)
             false_alarm += one.false_alarm or 0.0
     if against is not None:
         own = isinstance(against, str | PathLike) and is_saved(against)
@@ -124,7 +132,7 @@ def check(
         copies = shared_episodes(raw, other)
         found += [] if copies is None else [copies]
     ordered = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
-    return Findings(tuple(ordered), ran, false_alarm, raw.n_episodes, raw.n_rows, told(raw.notes, raw.tally))
+    return Findings(tuple(ordered), ran, false_alarm, raw.n_episodes, raw.n_rows, notes)
 
 
 def _raw(data: Any, columns: Columns | str | PathLike[str] | None, format: str) -> RawLog:

@@ -24,25 +24,29 @@ from groundschool.data.checks import (
 )
 from groundschool.data.checks.finding import Check
 
-FAMILIES = (
-    ends,
-    order,
-    labels,
-    values,
-    actions,
-    costs,
-    outliers,
-    duplicates,
-    identities,
-    timeouts,
-    action_kinds,
-    determinism,
-    propensities,
-    timing,
-    rewards,
-    markov,
-    drift,
-    size,
+EXACT: tuple[Check, ...] = tuple(
+    check
+    for family in (
+        ends,
+        order,
+        labels,
+        values,
+        actions,
+        costs,
+        outliers,
+        duplicates,
+        identities,
+        timeouts,
+        action_kinds,
+        size,
+    )
+    for check in family.CHECKS
 )
+"""Of any rows, however faulty."""
 
-CHECKS: tuple[Check, ...] = tuple(check for family in FAMILIES for check in family.CHECKS)
+STATISTICAL: tuple[Check, ...] = tuple(
+    check for family in (determinism, propensities, timing, rewards, markov, drift) for check in family.CHECKS
+)
+"""Of episodes without errors."""
+
+CHECKS: tuple[Check, ...] = EXACT + STATISTICAL
