@@ -13,12 +13,16 @@ import numpy as np
 
 from groundschool.data import storage
 from groundschool.data.assemble import assemble
+from groundschool.data.checks.structural import STRUCTURAL
+from groundschool.data.checks.view import View
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
 from groundschool.data.placing import in_place
+from groundschool.data.raw import RawLog
 from groundschool.data.read import as_columns, is_saved, open_source, without_map
+from groundschool.data.validation import Array
 from groundschool.data.vouch import told, vouch
-from groundschool.data.writers import replaceable, writer_for
+from groundschool.data.writers import beside, replaceable, writer_for
 from groundschool.errors import InputError
 
 
@@ -78,13 +82,17 @@ def convert(
     name, write = writer_for(where, to)
     parts = _Parts(data, format, columns)
     with in_place(
-        where, force=force, replaceable=lambda path: replaceable(path, name), what=f"a log in {name} format"
+        where,
+        force=force,
+        replaceable=lambda path: replaceable(path, name),
+        what=f"a log in {name} format",
+        beside=beside(name),
     ) as draft:
         fingerprint, losses = None, ()
         if name == storage.NAME:
             fingerprint = storage.write(parts, draft, notes=parts.notes)
         else:
-            losses = tuple(write(parts, draft))
+            losses = tuple(write(parts, draft, notes=parts.notes))
     return Converted(where, name, parts.n_episodes, parts.n_steps, fingerprint, parts.notes(), losses)
 
 
@@ -98,25 +106,30 @@ class _Parts:
             without_map(data, columns)
         self.columns = as_columns(columns)
         self.source = None if self.saved else open_source(data, format)
+        self.name = str(data) if self.source is None else self.source.name
         self.n_episodes = self.n_steps = 0
         self.own_notes: tuple[str, ...] = ()
         self.tally: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Dataset]:
+        ids: list[Array] = []
         for part in self._saved() if self.source is None else self._assembled():
             self.n_episodes += part.n_episodes
             self.n_steps += part.n_steps
+            ids.append(part.episode_ids)
             yield part
         if self.n_episodes == 0:
-            raise InputError(f"{self.data}: no episode is left. {' '.join(self.notes())}".rstrip())
+            raise InputError(f"{self.name}: no episode is left. {' '.join(self.notes())}".rstrip())
+        self._refuse_repeated(np.concatenate(ids))
 
     def notes(self) -> tuple[str, ...]:
-        return told(self.own_notes, self.tally)
+        """Return what was done to all parts so far; they themselves come without notes."""
+        return told(self.own_notes, dict(sorted(self.tally.items())))
 
     def _saved(self) -> Iterator[Dataset]:
         for part in storage.load_parts(self.data):
             self.own_notes = part.notes
-            yield part
+            yield dataclasses.replace(part, notes=()) if part.notes else part
 
     def _assembled(self) -> Iterator[Dataset]:
         assert self.source is not None
@@ -128,4 +141,33 @@ class _Parts:
                 raw = dataclasses.replace(raw, episode_ids=np.arange(episodes, episodes + raw.n_episodes))
             episodes += raw.n_episodes
             if raw.n_episodes:
-                yield vouch(raw)
+                yield _vouched(dataclasses.replace(raw, notes=(), tally={}))
+
+    def _refuse_repeated(self, ids: Array) -> None:
+        """Raise InputError where episodes of different parts have one id; within a part that is found before."""
+        order = np.argsort(ids, kind="stable")
+        repeated = np.zeros(len(ids), np.bool_)
+        repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
+        if not repeated.any():
+            return
+        first = ids[int(np.argmax(repeated))].item()
+        raise InputError(
+            f"{self.name}: episode {first!r} comes again further on, with other episodes between "
+            f"({int(repeated.sum()):,} such). Say sort=True (and name the step column), which puts the rows of an "
+            "episode together, or give each episode its own id."
+        )
+
+
+def _vouched(raw: RawLog) -> Dataset:
+    """Return a part as a `Dataset`; an error that counts from the part's beginning says where that is."""
+    try:
+        return vouch(raw)
+    except InputError as error:
+        view = View(raw)
+        if any(finding.severity == "error" for check in STRUCTURAL for finding in check.run(view)):
+            raise  # findings name rows of the source
+        rows = [raw.row(0), raw.row(raw.n_rows - 1)]
+        raise InputError(
+            f"{error} (Positions are counted within the part of the log that was looked at: rows {rows[0]:,} to "
+            f"{rows[1]:,} of {raw.source or 'the source'}.)"
+        ) from None

@@ -57,7 +57,13 @@ def gather(parts: Iterable[RawLog], n_rows: int | None = None) -> RawLog:
         merged[name] = columns.pop(name).whole()
     costs = {name: merged.pop(f"cost:{name}") for name in part.costs}
     return dataclasses.replace(
-        part, **merged, costs=costs, starts=np.concatenate(starts), first_row=0, kept=_positions(kept), tally=tally
+        part,
+        **merged,
+        costs=costs,
+        starts=np.concatenate(starts),
+        first_row=0,
+        kept=_positions(kept),
+        tally=dict(sorted(tally.items())),  # whatever part it was first met in
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,11 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from groundschool.data.alike import label_columns, require_alike
 from groundschool.data.dataset import Dataset
 from groundschool.data.features import Feature
 from groundschool.data.fingerprint import declared_names, episode_columns, fingerprint, layout, row_columns
 from groundschool.data.labels import check_episode_ids
-from groundschool.data.placing import in_place
+from groundschool.data.placing import final_path, in_place
 from groundschool.data.validation import Array, positive_int
 from groundschool.errors import InputError
 
@@ -33,6 +35,7 @@ VERSION = 2
 READABLE = (1, 2)  # version 1 had no features, action labels, times and notes
 SCHEMA = "schema.json"
 _LABEL_DTYPES: dict[str, Any] = {"int64": np.int64, "float64": np.float64, "time": "datetime64[us]"}
+_SHARD = re.compile(r"(part|episodes)-\d{5,}\.parquet")
 _ONCE = ("final_observations", "final_action_masks")
 
 
@@ -86,7 +89,7 @@ def write(
     Raises
     ------
     InputError
-        If the parts differ in their columns, or share an episode id.
+        If the parts differ in their columns, share an episode id, or hold what Parquet cannot.
     OSError
     """
     target.mkdir(parents=True)
@@ -97,15 +100,19 @@ def write(
     ids: list[Array] = []
     n_steps = 0
     for part in parts:
-        first = part if first is None else first
-        if layout(part) != layout(first):
-            raise InputError("the log's columns change on the way. Expected the same columns and kinds in every part.")
-        shards.append(part)
+        if first is None:
+            first = part.select([0])  # a copy, so that the part need not be kept
+        require_alike(first, part, len(hashes))
+        try:
+            shards.append(part)
+        except (pa.ArrowException, ValueError) as error:
+            raise InputError(f"{final_path(target)}: cannot be written as Parquet ({error}).") from error
         n_actions, horizon = max(n_actions, part.n_actions or 0), max(horizon, part.horizon)
         hashes += part.episode_hashes.tolist()
         ids.append(part.episode_ids)
         n_steps += part.n_steps
-    assert first is not None
+    if first is None:
+        raise InputError("the log is empty. Expected at least one episode.")
     check_episode_ids(np.concatenate(ids), len(hashes))
     whole = dataclasses.replace(first, n_actions=n_actions or None, horizon=horizon)
     schema: dict[str, Any] = {
@@ -119,7 +126,7 @@ def write(
         "return_range": None if first.return_range is None else list(first.return_range),
         "columns": layout(first),
         "costs": list(first.costs),
-        "labels": {name: _label_kind(column) for name, column in _labels(first).items()},
+        "labels": {name: _label_kind(column) for name, column in label_columns(first).items()},
         **declared_names(first),
         "notes": list(first.notes if notes is None else notes()),
         "shards": shards.close(),
@@ -155,7 +162,7 @@ class _Shards:
 
     def _write(self, log: Dataset, first: int, end: int) -> None:
         rows = slice(int(log.starts[first]), int(log.starts[end]))
-        lengths, labels = log.lengths[first:end], _labels(log)
+        lengths, labels = log.lengths[first:end], label_columns(log)
         each = {
             name: pa.array(np.repeat(column[first:end], lengths)) for name, column in labels.items() if name != "times"
         }
@@ -284,18 +291,12 @@ def is_ours(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     files = list(folder.iterdir())
-    if any(file.name != SCHEMA and file.suffix != ".parquet" for file in files):
+    if not all(file.is_file() and (file.name == SCHEMA or _SHARD.fullmatch(file.name)) for file in files):
         return False
     try:
         return not files or f'"{FORMAT}"' in (folder / SCHEMA).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-
-
-def _labels(log: Dataset) -> dict[str, Array]:
-    """Return what is said once per episode and is no number to learn from."""
-    named = {"episode_ids": log.episode_ids, "groups": log.groups, "times": log.times}
-    return {name: column for name, column in named.items() if column is not None}
 
 
 def _label_kind(column: Array) -> str:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.writers.written_logs import logs, parts_of, small
-from groundschool.data import Columns, Feature, convert
+from groundschool.data import Columns, Feature, convert, placing
 from groundschool.data.read import read
 from groundschool.data.writers import csv as writer
 from groundschool.errors import InputError
@@ -139,18 +139,72 @@ def test_indicators_become_features_like_any(tmp_path):
     )
 
 
-def test_a_file_of_someone_else_is_not_overwritten(tmp_path):
-    beside = tmp_path / "log.columns.toml"
+@pytest.fixture
+def saved(tmp_path):
+    """Return the path of a saved log."""
+    small(notes=["Something was done."]).save(tmp_path / "log")
+    return tmp_path / "log"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_map_of_someone_else_is_not_overwritten(saved, tmp_path, force):
+    beside = tmp_path / "out.columns.toml"
     beside.write_text('episode = "stay"\n')
-    with pytest.raises(InputError, match="none of groundschool's column maps"):
-        writer.write([small()], tmp_path / "log.csv")
+    with pytest.raises(InputError, match="is not a column map that groundschool wrote and nothing else"):
+        convert(saved, tmp_path / "out.csv", force=force)
     assert beside.read_text() == 'episode = "stay"\n'
-    assert not (tmp_path / "log.csv").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "out.columns.toml"]
 
 
-def test_through_convert_the_map_stands_beside_the_file(tmp_path):
-    small().save(tmp_path / "log")
-    convert(tmp_path / "log", tmp_path / "out.csv")
+def test_a_map_of_ours_that_a_person_edited_needs_force(saved, tmp_path):
+    convert(saved, tmp_path / "out.csv")
+    beside, written = tmp_path / "out.columns.toml", (tmp_path / "out.columns.toml").read_text()
+    (tmp_path / "out.csv").unlink()
+    edited = written.replace("horizon = 2", "horizon = 9")
+    beside.write_text(edited)
+    with pytest.raises(InputError, match=r"out\.columns\.toml' exists\. Choose another path"):
+        convert(saved, tmp_path / "out.csv")
+    assert beside.read_text() == edited
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "out.columns.toml"]
+    convert(saved, tmp_path / "out.csv", force=True)
+    assert beside.read_text() == written
+
+
+def test_a_map_with_the_same_bytes_is_in_nobodys_way(saved, tmp_path):
+    convert(saved, tmp_path / "out.csv")
+    (tmp_path / "out.csv").unlink()
+    convert(saved, tmp_path / "out.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "out.columns.toml", "out.csv"]
-    convert(tmp_path / "log", tmp_path / "out.csv", force=True)
+
+
+def test_neither_file_is_left_when_one_cannot_be_put_in_its_place(saved, tmp_path, monkeypatch):
+    convert(saved, tmp_path / "out.csv")
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("out.*")}
+    small(episode_ids=["x", "y", "z"], horizon=7).save(tmp_path / "other")
+    move = placing.os.replace
+
+    def fail(source, target):
+        if str(source).endswith(".tmp") and str(target).endswith("out.csv"):
+            raise OSError(5, "Input/output error")
+        move(source, target)
+
+    monkeypatch.setattr(placing.os, "replace", fail)
+    for name in ("out.csv", "sub/out.csv"):
+        with pytest.raises(InputError, match="Input/output error"):
+            convert(tmp_path / "other", tmp_path / name, force=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("out.*")} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "other", "out.columns.toml", "out.csv"]
+
+
+def test_through_convert_the_map_stands_beside_the_file(saved, tmp_path):
+    convert(saved, tmp_path / "out.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "out.columns.toml", "out.csv"]
+    convert(saved, tmp_path / "out.csv", force=True)
     assert read(tmp_path / "out.csv", columns=tmp_path / "out.columns.toml").n_steps == 5
+
+
+def test_notes_are_comments_of_the_map(tmp_path):
+    writer.write([small()], tmp_path / "log.csv", notes=lambda: ("One\nline: 3.", "Two."))
+    lines = (tmp_path / "log.columns.toml").read_text().splitlines()
+    assert lines[:3] == [writer.FIRST_LINE, "# One line: 3.", "# Two."]
+    assert Columns.load(tmp_path / "log.columns.toml").horizon == 2

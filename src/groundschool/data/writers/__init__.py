@@ -1,9 +1,16 @@
 """Writers, one format a file: each takes whole episodes, part by part.
 
-A writer has ``NAME``; ``SUFFIXES``, the endings of file names that mean this format and no other; and
-``write(parts, target)``, which writes the parts of a log (`Dataset`s of whole episodes, in order) to a path that does
-not exist yet and returns one sentence for everything the log had that the format cannot hold. Listing the module here
-adds the format.
+A writer has
+
+- ``NAME``, and ``SUFFIXES``, the endings of file names that mean this format and no other;
+- ``write(parts, target, *, notes=None)``, which writes the parts of a log (`Dataset`s of whole episodes, in order) to a
+  path that does not exist yet, and returns one sentence for everything the log had that the format cannot hold.
+  `notes`, to be called after the last part, returns what was done to the rows of all parts on the way, and goes before
+  the parts' own notes; they are stored where the format has a place for them;
+- ``replaceable(path)``, whether what is at `path` is a log in this format and nothing else;
+- where it writes two files, ``BESIDE``, a `groundschool.data.placing.Beside`.
+
+Listing the module here adds the format.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from groundschool.data import storage
+from groundschool.data.placing import Beside
 from groundschool.errors import InputError, suggest
 
 MODULES = ("minari", "dsrl", "d3rlpy", "csv")
@@ -48,6 +56,10 @@ def replaceable(path: Path, format: str) -> bool:
     """Return whether what is at `path` is a log of `format`, which may be replaced when that is asked for."""
     if format == storage.NAME:
         return storage.is_ours(path)
-    if format == "minari":
-        return path.is_dir() and (path / "data" / "metadata.json").is_file()
-    return path.is_file()
+    return bool(writers()[format].replaceable(path))
+
+
+def beside(format: str) -> Beside | None:
+    """Return which second file a format has."""
+    found: Beside | None = None if format == storage.NAME else getattr(writers()[format], "BESIDE", None)
+    return found

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from groundschool.data.dataset import Dataset
-from groundschool.data.readers._ours import EPISODES, FINALS, GROUP
+from groundschool.data.readers import _hdf5 as reader
+from groundschool.data.readers._ours import EPISODES, GROUP
 from groundschool.data.validation import Array
 from groundschool.data.writers._summary import Summary, following
 from groundschool.errors import InputError
@@ -24,6 +25,16 @@ def import_h5py(target: Path) -> Any:
     except ImportError:
         raise InputError(f"{target}: writing HDF5 needs h5py. Install it: pip install 'groundschool[hdf5]'") from None
     return h5py
+
+
+def has(path: Path, *names: str) -> bool:
+    """Return whether `path` is an HDF5 file with something of each name at its root."""
+    import_h5py(path)
+    try:
+        with reader.opened(path) as file:
+            return set(names) <= set(file)
+    except InputError:
+        return False
 
 
 def append(file: Any, name: str, values: Array) -> None:
@@ -47,8 +58,8 @@ def append(file: Any, name: str, values: Array) -> None:
     dataset[start:] = values
 
 
-def append_episodes(file: Any, part: Dataset, *, finals: bool) -> None:
-    """Write what a part has once an episode into groundschool's group; `finals`, whether final observations too."""
+def append_episodes(file: Any, part: Dataset, *, finals: str = "") -> None:
+    """Write what a part has once an episode into groundschool's group; `finals`, where to put final observations."""
     append(file, f"{EPISODES}/length", part.lengths)
     labels = {"episode_id": part.episode_ids, "group": part.groups, "time": part.times}
     for label, values in labels.items():
@@ -60,7 +71,7 @@ def append_episodes(file: Any, part: Dataset, *, finals: bool) -> None:
         else:
             append(file, f"{EPISODES}/{label}", values.astype(np.int64) if values.dtype.kind == "M" else values)
     if finals and part.final_observations is not None:
-        append(file, FINALS, part.final_observations)
+        append(file, finals, part.final_observations)
 
 
 def append_extras(file: Any, part: Dataset, columns: dict[str, Any]) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from groundschool.data.alike import require_alike
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
-from groundschool.data.fingerprint import declared_names, layout
+from groundschool.data.fingerprint import declared_names
 from groundschool.data.readers._ours import VERSION
-from groundschool.data.validation import Array
+from groundschool.data.validation import Array, are_known
 from groundschool.errors import InputError
 
-_DRAFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.tmp")
+# Asked after the last part: what was done to the rows of all of them on the way.
+Notes = Callable[[], Sequence[str]]
 
 
 @dataclass
@@ -55,8 +56,7 @@ class Summary:
         """Take note of the next part."""
         if self.first is None:
             self.first = part.select([0])  # a copy, so that the part need not be kept
-        elif _shape(part) != _shape(self.first):
-            raise InputError("the parts of the log do not have the same columns. Expected parts of one log.")
+        require_alike(self.first, part, self.n_episodes)
         own = np.arange(self.n_episodes, self.n_episodes + part.n_episodes)
         self.default_ids = self.default_ids and np.array_equal(part.episode_ids, own)
         self.n_rows += part.n_steps
@@ -104,14 +104,18 @@ class Summary:
             "action_labels": names.get("action_labels"),
         }
 
-    def marks(self, columns: Columns) -> dict[str, Any]:
+    def told(self, notes: Notes | None) -> list[str]:
+        """Return what was done to the log before: `notes` where given, else those of the parts, each once."""
+        return list(self.notes if notes is None else notes())
+
+    def marks(self, columns: Columns, notes: Notes | None) -> dict[str, Any]:
         """Return the marks that `groundschool.data.readers._ours` reads, JSON-ready."""
         return {
             "version": VERSION,
             "columns": columns.to_json(),
             "declared": self.declared(),
             "labels": self.labels(),
-            "notes": list(self.notes),
+            "notes": self.told(notes),
         }
 
     def kept_apart(self) -> list[str]:
@@ -133,11 +137,10 @@ class Summary:
 
 
 def known_finals(part: Dataset) -> Array:
-    """Return which episodes have a final observation, (E,) bool: all NaN is none."""
+    """Return which episodes have a final observation, (E,) bool."""
     if part.final_observations is None:
         return np.zeros(part.n_episodes, np.bool_)
-    finals = part.final_observations.reshape(part.n_episodes, -1)
-    return np.asarray(~(finals != finals).all(axis=1))
+    return are_known(part.final_observations)
 
 
 def following(column: Array, starts: Array, finals: Array) -> Array:
@@ -148,12 +151,6 @@ def following(column: Array, starts: Array, finals: Array) -> Array:
     return after
 
 
-def final_name(target: Path) -> str:
-    """Return the name that a draft will have once it is complete."""
-    draft = _DRAFT.fullmatch(target.name)
-    return draft["name"] if draft else target.name
-
-
 def in_words(things: list[str]) -> str:
     """Return ``a, b and c``."""
     return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
@@ -161,8 +158,3 @@ def in_words(things: list[str]) -> str:
 
 def _kind(labels: Array) -> str:
     return "text" if labels.dtype.kind == "U" else str(labels.dtype)
-
-
-def _shape(part: Dataset) -> Any:
-    labels = [None if one is None else one.dtype.kind for one in (part.episode_ids, part.groups, part.times)]
-    return layout(part), labels, part.return_range, declared_names(part), list(part.costs)

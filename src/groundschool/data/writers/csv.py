@@ -7,6 +7,7 @@ they are (``007``, ``NA``) get ``id:`` before them, and are then quoted as in JS
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -15,35 +16,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from groundschool.data.blanks import forward_fill
 from groundschool.data.columns import OPEN, Columns
 from groundschool.data.dataset import Dataset
 from groundschool.data.draft_text import toml
+from groundschool.data.placing import Beside, draft_of, final_path, token_of
+from groundschool.data.readers import csv as reader
+from groundschool.data.readers._delimited import layout_of, records
 from groundschool.data.validation import Array
-from groundschool.data.writers._summary import Summary, final_name, following, in_words
-from groundschool.errors import InputError
+from groundschool.data.writers._summary import Notes, Summary, following, in_words
 
 NAME = "csv"
 SUFFIXES = (".csv",)
 FIRST_LINE = "# Column map of the CSV file beside it, written by groundschool."
 ROWS_AT_ONCE = 20_000
+LOOKED_AT = 100  # rows that show whether a file is delimited text
 MARK = "id:"
 # Words that a reader of tables takes for something else than text.
 WORDS = frozenset(["true", "t", "false", "f", "inf", "infinity", "nan", "na", "n/a", "null", "none", "nat"])
 PLAIN = re.compile(r"[^\W\d](?:[\w .:/-]*[\w.:/-])?")
 
 
-def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
-    """Write the parts of a log to the file `target`, and the map beside it; return what CSV cannot hold."""
-    beside = map_path(target)
-    if beside.exists() and not beside.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE):
-        raise InputError(
-            f"{beside}: exists and is none of groundschool's column maps. Move it, or choose another name."
-        )
+def write(parts: Iterable[Dataset], target: Path, *, notes: Notes | None = None) -> tuple[str, ...]:
+    """Write the parts of a log to the file `target`, and the map beside it; return what CSV cannot hold.
+
+    The notes become comments at the head of the map.
+    """
     summary = Summary()
     table: _Table | None = None
-    with target.open("w", newline="", encoding="utf-8") as file:
+    with target.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for part in parts:
             summary.add(part)
@@ -59,14 +62,40 @@ def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
     declared = {name: value for name, value in summary.declared().items() if value is not None and name != "features"}
     columns = Columns.from_mapping({**table.roles(log), **declared})
     lines = (f"{key} = {toml(value)}" for key, value in columns.to_json().items())
-    beside.write_text("\n".join([FIRST_LINE, *lines]) + "\n", encoding="utf-8")
+    with map_path(target).open("x", newline="", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in (FIRST_LINE, *map(_comment, summary.told(notes)), *lines))
     return _losses(log, table)
 
 
 def map_path(target: Path) -> Path:
-    """Return where the column map of a CSV file (or of the draft of one) stands."""
-    name = final_name(target)
-    return target.with_name(f"{name.removesuffix('.csv')}.columns.toml")
+    """Return where the column map of a CSV file stands; of the draft of one, where the draft of its map does."""
+    final, token = final_path(target), token_of(target)
+    beside = final.with_name(f"{final.name.removesuffix('.csv')}.columns.toml")
+    return beside if token is None else draft_of(beside, token)
+
+
+def is_our_map(path: Path) -> bool:
+    """Return whether `path` is a column map that groundschool wrote beside a CSV file."""
+    try:
+        return path.read_text(encoding="utf-8").startswith(f"{FIRST_LINE}\n") and bool(Columns.load(path))
+    except (OSError, ValueError):
+        return False
+
+
+BESIDE = Beside(map_path, is_our_map, "a column map that groundschool wrote")
+
+
+def replaceable(path: Path) -> bool:
+    """Return whether `path` is delimited text: a header line of several names, and as many fields in the rows after."""
+    try:
+        if not path.is_file() or (not reader.recognise(path) and not is_our_map(map_path(path))):
+            return False
+        layout = layout_of(path)
+        rows = itertools.islice(records(layout), LOOKED_AT)
+        wide = {len(next(csv.reader([text.strip("\r\n")], delimiter=layout.separator))) for _, _, text in rows}
+        return len(layout.headers) > 1 and wide <= {len(layout.headers)}
+    except (OSError, ValueError, csv.Error, pa.ArrowException):
+        return False
 
 
 @dataclass
@@ -200,13 +229,11 @@ def _observation_names(log: Dataset) -> Sequence[str]:
 
 
 def _columns(values: Array) -> list[list[Any]]:
-    """Return the columns of an array (n, ...) as cells: flags as 0 and 1, NaN as nothing."""
+    """Return the columns of an array (n, ...) as cells: flags as 0 and 1, NaN and the state id -1 as nothing."""
     flat = values.reshape(len(values), -1)
-    if flat.dtype.kind != "f":
-        return [column.tolist() for column in flat.astype(np.int64).T]
     found = []
-    for column in flat.T.astype(np.float64):
-        blank = np.isnan(column)
+    for column in flat.T.astype(np.float64 if flat.dtype.kind == "f" else np.int64):
+        blank = np.isnan(column) if column.dtype.kind == "f" else column < 0
         cells = column.astype(np.object_)
         cells[blank] = None
         found.append(cells.tolist())
@@ -230,6 +257,11 @@ def _label(text: str) -> str:
     """Return a label as it is where that reads as the same text, else marked and quoted."""
     plain = PLAIN.fullmatch(text) and text.isprintable() and text.lower() not in WORDS and not text.startswith(MARK)
     return text if plain else MARK + json.dumps(text)[1:-1]
+
+
+def _comment(note: str) -> str:
+    """Return a sentence as a TOML comment, which must be one line."""
+    return "# " + "".join(sign if sign.isprintable() else " " for sign in note)
 
 
 def _is_filled(part: Dataset) -> bool:

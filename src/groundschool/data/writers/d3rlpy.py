@@ -16,9 +16,10 @@ import numpy as np
 
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset, Episode
-from groundschool.data.readers._ours import GROUP
+from groundschool.data.readers import d3rlpy as reader
+from groundschool.data.readers._ours import FINALS, GROUP
 from groundschool.data.writers import _hdf5
-from groundschool.data.writers._summary import Summary, in_words, known_finals
+from groundschool.data.writers._summary import Notes, Summary, in_words, known_finals
 
 NAME = "d3rlpy"
 SUFFIXES: tuple[str, ...] = ()
@@ -26,7 +27,7 @@ VERSION = "2.1"
 FIELDS = ("observations", "actions", "rewards", "terminated")
 
 
-def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
+def write(parts: Iterable[Dataset], target: Path, *, notes: Notes | None = None) -> tuple[str, ...]:
     """Write the parts of a log to the file `target`; return what d3rlpy cannot hold, a sentence each."""
     h5py = _hdf5.import_h5py(target)
     summary = Summary()
@@ -46,8 +47,16 @@ def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
         file.create_dataset("columns", data=np.array(FIELDS, dtype=np.bytes_))
         file.create_dataset("num_episodes", data=summary.n_episodes)
         file.create_dataset("version", data=np.bytes_(VERSION))
-        _hdf5.write_marks(file, summary.marks(Columns(**columns)))
+        _hdf5.write_marks(file, summary.marks(Columns(**columns), notes))
     return _losses(summary, taken_as_counted)
+
+
+def replaceable(path: Path) -> bool:
+    """Return whether `path` is a dataset that d3rlpy dumped, of version 1 or 2."""
+    return reader.recognise(path) and (
+        _hdf5.has(path, "columns", "num_episodes", "observations_0")
+        or _hdf5.has(path, "observations", "actions", "rewards", "terminals")
+    )
 
 
 def _write_episode(file: Any, i: int, episode: Episode, *, followed: bool) -> None:
@@ -80,7 +89,7 @@ def _append(file: Any, part: Dataset) -> dict[str, Any]:
     for name, where in columns["costs"].items():
         _hdf5.append(file, where, part.costs[name])
     _hdf5.append_extras(file, part, columns)
-    _hdf5.append_episodes(file, part, finals=True)
+    _hdf5.append_episodes(file, part, finals=FINALS)
     return columns
 
 

@@ -12,15 +12,17 @@ from typing import Any
 
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
+from groundschool.data.readers import d4rl
+from groundschool.data.readers import dsrl as reader
 from groundschool.data.readers._ours import GROUP
 from groundschool.data.writers import _hdf5
-from groundschool.data.writers._summary import Summary, following, in_words
+from groundschool.data.writers._summary import Notes, Summary, following, in_words
 
 NAME = "dsrl"
 SUFFIXES: tuple[str, ...] = ()
 
 
-def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
+def write(parts: Iterable[Dataset], target: Path, *, notes: Notes | None = None) -> tuple[str, ...]:
     """Write the parts of a log to the file `target`; return what DSRL cannot hold, a sentence each."""
     h5py = _hdf5.import_h5py(target)
     summary = Summary()
@@ -30,8 +32,14 @@ def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
             summary.add(part)
             columns = _append(file, part)
         columns |= _hdf5.label_columns(summary)
-        _hdf5.write_marks(file, summary.marks(Columns(**columns)))
+        _hdf5.write_marks(file, summary.marks(Columns(**columns), notes))
     return _losses(summary)
+
+
+def replaceable(path: Path) -> bool:
+    """Return whether `path` is a DSRL file, or one of D4RL, which is what a log without costs becomes."""
+    recognised = reader.recognise(path) or d4rl.recognise(path)
+    return recognised and _hdf5.has(path, "observations", "actions", "rewards", "terminals")
 
 
 def _append(file: Any, part: Dataset) -> dict[str, Any]:
@@ -55,7 +63,7 @@ def _append(file: Any, part: Dataset) -> dict[str, Any]:
     for name, where in columns["costs"].items():
         _hdf5.append(file, where, part.costs[name])
     _hdf5.append_extras(file, part, columns)
-    _hdf5.append_episodes(file, part, finals=False)
+    _hdf5.append_episodes(file, part)
     return columns
 
 

@@ -18,10 +18,14 @@ import numpy as np
 
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset, Episode
+from groundschool.data.placing import final_path
+from groundschool.data.readers import minari as reader
+from groundschool.data.readers._minari_files import MAIN
+from groundschool.data.readers._ours import FINAL_IDS
 from groundschool.data.readers.minari import EPISODE, MARKS, METADATA
 from groundschool.data.validation import Array
 from groundschool.data.writers import _hdf5
-from groundschool.data.writers._summary import Summary, final_name, in_words
+from groundschool.data.writers._summary import Notes, Summary, in_words, known_finals
 from groundschool.errors import InputError
 
 NAME = "minari"
@@ -29,9 +33,9 @@ SUFFIXES: tuple[str, ...] = ()
 ID = re.compile(r"[-_\w]+-v\d+", re.ASCII)
 
 
-def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
+def write(parts: Iterable[Dataset], target: Path, *, notes: Notes | None = None) -> tuple[str, ...]:
     """Write the parts of a log to the directory `target`; return what Minari cannot hold, a sentence each."""
-    name = final_name(target)
+    name = final_path(target).name
     if not ID.fullmatch(name):
         raise InputError(
             f"{name!r} is no name for a Minari dataset: letters, digits, - and _, and a version at the end. Write to "
@@ -55,11 +59,21 @@ def write(parts: Iterable[Dataset], target: Path) -> tuple[str, ...]:
                 )
                 storage.update_metadata({"dataset_id": name, "minari_version": version})
             storage.update_episodes(_buffers(part))
-            _hdf5.append_episodes(marks, part, finals=False)
+            _hdf5.append_episodes(marks, part, finals=FINAL_IDS if part.observations.ndim == 1 else "")
         columns = _columns(summary.log) | _hdf5.label_columns(summary)
-        _hdf5.write_marks(marks, summary.marks(Columns(**columns)))
-    _finish(folder / METADATA, summary)
+        _hdf5.write_marks(marks, summary.marks(Columns(**columns), notes))
+    _finish(folder / METADATA, summary, summary.told(notes))
     return _losses(summary)
+
+
+def replaceable(path: Path) -> bool:
+    """Return whether the directory `path` holds a Minari dataset in HDF5, laid out as here, and nothing else."""
+    data = path / "data"
+    if data.is_symlink() or not reader.recognise(path) or [one.name for one in path.iterdir()] != [data.name]:
+        return False
+    files = {one.name for one in data.iterdir() if one.is_file()}
+    whole = len(files) == sum(1 for _ in data.iterdir())
+    return whole and {METADATA, MAIN} <= files <= {METADATA, MAIN, MARKS}
 
 
 def _import_minari(target: Path) -> tuple[Any, str]:
@@ -110,9 +124,11 @@ def _buffers(part: Dataset) -> Iterator[Any]:
     from minari.data_collector import EpisodeBuffer
 
     keys = _info_keys(part)
+    # A state id that is unknown would be none of the space; NaN says so itself.
+    known = known_finals(part) | (part.final_observations is not None and part.observations.ndim > 1)
     for e, episode in enumerate(part.episodes()):
         rows = slice(int(part.starts[e]), int(part.starts[e + 1]))
-        final = episode.observations[-1] if episode.final_observation is None else episode.final_observation
+        final = episode.final_observation if known[e] else episode.observations[-1]
         infos = {keys[name]: _arrived(0.0, cost) for name, cost in episode.costs.items()}
         if episode.propensities is not None:
             infos["propensity"] = _arrived(np.nan, episode.propensities)
@@ -157,13 +173,15 @@ def _action_space(summary: Summary) -> Any:
     return spaces.Box(-np.inf, np.inf, actions.shape[1:], actions.dtype.type)
 
 
-def _finish(path: Path, summary: Summary) -> None:
-    """Write the spaces anew: how many states and actions there are is known once all parts have passed."""
+def _finish(path: Path, summary: Summary, notes: list[str]) -> None:
+    """Write the spaces anew, now that all parts have shown how many states and actions there are, and the notes."""
     from minari.serialization import serialize_space
 
     metadata = json.loads(path.read_text(encoding="utf-8"))
     metadata["observation_space"] = serialize_space(_observation_space(summary))
     metadata["action_space"] = serialize_space(_action_space(summary))
+    if notes:
+        metadata["description"] = " ".join(notes)
     path.write_text(json.dumps(metadata), encoding="utf-8")
 
 
