@@ -178,6 +178,19 @@ def test_minari_repeats_the_last_observation_where_none_followed(datasets, monke
     assert read(datasets / "ward-v0").final_observations is None
 
 
+def test_minari_repeats_the_last_state_where_it_is_unknown_which_followed(datasets, monkeypatch):
+    import minari as theirs
+
+    log = small(observations=np.array([0, 1, 2, 3, 4]), final_observations=np.array([-1, 5, 6]))
+    datasets.mkdir()
+    minari.write([log], datasets / "ids-v0")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(datasets))
+    dataset = theirs.load_dataset("ids-v0")
+    assert dataset[0].observations.tolist() == [0, 1, 1]  # -1 would be the last of a table
+    assert all(dataset.observation_space.contains(seen) for seen in dataset[0].observations)
+    assert read(datasets / "ids-v0").final_observations.tolist() == [-1, 5, 6]
+
+
 def test_minari_datasets_that_grew_are_read_without_our_marks(datasets, monkeypatch):
     import minari as theirs
     from minari.data_collector import EpisodeBuffer

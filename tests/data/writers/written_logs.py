@@ -25,6 +25,10 @@ def logs(draw):
         given_["features"] = [Feature(name, impute=draw(st.sampled_from(IMPUTED))) for name in names]
     if given_["actions"].ndim == 1 and draw(st.booleans()):
         given_["action_labels"] = ["none", "little", "a, lot", "ö"]
+    if "final_observations" in given_ and "final_action_masks" not in given_ and draw(st.booleans()):
+        unknown = draw(st.integers(0, n_episodes - 1))
+        ids = given_["observations"].ndim == 1
+        given_["final_observations"][unknown] = -1 if ids else np.nan
     if draw(st.booleans()):
         given_["notes"] = ["Something was done."]
     return Dataset.from_arrays(**given_)
