@@ -13,8 +13,6 @@ import numpy as np
 
 from groundschool.data import storage
 from groundschool.data.assemble import assemble
-from groundschool.data.checks.structural import STRUCTURAL
-from groundschool.data.checks.view import View
 from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
 from groundschool.data.placing import in_place
@@ -163,6 +161,9 @@ def _vouched(raw: RawLog) -> Dataset:
     try:
         return vouch(raw)
     except InputError as error:
+        from groundschool.data.checks.structural import STRUCTURAL
+        from groundschool.data.checks.view import View
+
         view = View(raw)
         if any(finding.severity == "error" for check in STRUCTURAL for finding in check.run(view)):
             raise  # findings name rows of the source

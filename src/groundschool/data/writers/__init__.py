@@ -5,8 +5,8 @@ A writer has
 - ``NAME``, and ``SUFFIXES``, the endings of file names that mean this format and no other;
 - ``write(parts, target, *, notes=None)``, which writes the parts of a log (`Dataset`s of whole episodes, in order) to a
   path that does not exist yet, and returns one sentence for everything the log had that the format cannot hold.
-  `notes`, to be called after the last part, returns what was done to the rows of all parts on the way, and goes before
-  the parts' own notes; they are stored where the format has a place for them;
+  `notes`, to be called after the last part, returns what was done to the rows of all parts on the way, and stands for
+  the parts' own notes; it is stored where the format has a place for it;
 - ``replaceable(path)``, whether what is at `path` is a log in this format and nothing else;
 - where it writes two files, ``BESIDE``, a `groundschool.data.placing.Beside`.
 
