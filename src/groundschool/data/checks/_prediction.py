@@ -210,7 +210,7 @@ def _nested(design: Array, targets: Array, fold: Array, ends: Sequence[int]) -> 
         residuals = np.empty((len(_RIDGE), *targets.shape))
         for k, at in enumerate(rows):
             inner, outer = (gram - grams[k])[:end, :end], (moment - moments[k])[:end]
-            scale = np.eye(end) * (len(design) - len(at))
+            scale = np.eye(end) * max(len(design) - len(at), 1)  # of a single fold nothing else is left: predict 0
             for i, strength in enumerate(_RIDGE):
                 residuals[i][at] = targets[at] - design[at, :end] @ np.linalg.solve(inner + strength * scale, outer)
         best = np.square(residuals).mean(axis=1).argmin(axis=0)
