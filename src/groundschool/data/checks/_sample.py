@@ -13,6 +13,7 @@ from groundschool.data.validation import Array
 
 LEAST_UNITS = 20
 _WINDOWS = 100
+_HUGE = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +73,9 @@ class Sample:
 
     @cached_property
     def finite(self) -> Array:
-        """Whether all of the observation and the action is known, (n,) bool."""
-        known = self.actions >= 0 if self.raw.is_discrete else np.isfinite(self.actions).all(axis=1)
-        return np.asarray(np.isfinite(self.observations).all(axis=1) & known)
+        """Whether all of the observation and the action is known (and can be squared), (n,) bool."""
+        known = self.actions >= 0 if self.raw.is_discrete else (np.abs(self.actions) < _HUGE).all(axis=1)
+        return np.asarray((np.abs(self.observations) < _HUGE).all(axis=1) & known)
 
     @cached_property
     def has_previous(self) -> Array:

@@ -9,6 +9,8 @@ from groundschool.data.checks._gain_regression import by_regression
 from groundschool.data.checks._gain_table import by_table
 from groundschool.data.validation import Array
 
+_HUGE = 1e100
+
 __all__ = ["ALPHA", "HistoryGain", "history_gain"]
 
 
@@ -82,4 +84,6 @@ def history_gain(
 
 
 def _flat(values: Array) -> Array:
-    return values.reshape(len(values), -1).astype(np.float64)
+    """Return values as (n, d) float64, NaN where they are infinite, or too large to square."""
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    return np.where(np.abs(flat) < _HUGE, flat, np.nan)

@@ -244,7 +244,7 @@ def propensity_of_1(view: View) -> Iterator[Finding]:
 
 def _reads_as_1(view: View) -> tuple[Misfit, Misfit] | None:
     """Return the misfit as declared and when read as P(A = 1), where the first is one and the second is none."""
-    if _n_actions(view) != 2:
+    if _needs_two_actions(view):
         return None
     sample, given = _rows(view, zero=True)
     if given.min() >= ONE:
@@ -295,7 +295,7 @@ def _given(view: View, sample: Sample) -> Array:
     return np.where(np.isfinite(given), given, -1.0)
 
 
-def _needs(view: View) -> str:
+def _needs(view: View, *, zero: bool = False) -> str:
     raw = view.raw
     if raw.propensities is None:
         return "the log has no propensities"
@@ -303,14 +303,16 @@ def _needs(view: View) -> str:
         return "densities of continuous actions cannot be compared with counts"
     if raw.n_episodes < LEAST_UNITS or raw.n_rows < LEAST_ROWS:
         return f"it needs {LEAST_UNITS} episodes and {LEAST_ROWS} rows"
-    sample = Sample.of(view)
-    given = _given(view, sample)
-    usable = sample.finite & (given >= 0.0) & (given <= 1.0)
-    if usable.mean() < 0.9 or usable.sum() < LEAST_ROWS:
+    usable, _ = _rows(view, zero=zero)
+    if len(usable) < max(LEAST_ROWS, 0.8 * len(Sample.of(view))) or usable.n_units < LEAST_UNITS:
         return "too few rows have an observation, an action and a propensity from 0 to 1"
-    if _n_actions(view) < 2 or len(np.unique(sample.actions[usable])) < 2:
+    if np.ptp(usable.actions) == 0:
         return "only one action was ever taken"
     return ""
+
+
+def _needs_two_actions(view: View) -> str:
+    return _needs(view, zero=True) or ("" if _n_actions(view) == 2 else "it is about logs of two actions")
 
 
 CHECKS = (
@@ -322,5 +324,5 @@ CHECKS = (
         ALPHA,
         _needs,
     ),
-    Check("propensity-of-1", "propensities are those of action 1", propensity_of_1, ALPHA, _needs),
+    Check("propensity-of-1", "propensities are those of action 1", propensity_of_1, ALPHA, _needs_two_actions),
 )

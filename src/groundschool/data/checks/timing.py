@@ -87,7 +87,7 @@ def _told_by_action(raw: RawLog, rows: Array, positive: Array) -> bool:
     """Return whether the action alone says which rows have the cost, so that its timing is right as it is."""
     if not raw.is_discrete:
         return any(_separates(column, positive) for column in raw.actions[rows].T)
-    return _purity(raw.actions[rows], positive) >= PURE
+    return _purity(np.unique(raw.actions[rows], return_inverse=True)[1].reshape(-1), positive) >= PURE
 
 
 def _interval(own: Array, then: Array, positive: Array, names: tuple[str, ...]) -> str:
