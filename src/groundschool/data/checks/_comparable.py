@@ -13,7 +13,8 @@ FOLDS = 5
 REPEATED = 10  # an observation seen so often in other folds has counts worth reading
 _SHARE_REPEATED = 0.8
 _QUERIES, _REFERENCES = 5_000, 20_000
-_TREE_WIDTH = 8  # beyond it a tree looks at nearly every point, and multiplying matrices is faster
+_QUERIES_WIDE, _REFERENCES_WIDE = 2_000, 8_000
+TREE_WIDTH = 8  # beyond it a tree looks at nearly every point, and multiplying matrices is faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,9 @@ def _nearest(sample: Sample, fold: Array, marginals: Array, weights: Array, seed
     points = standardized(_situations(sample))
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(sample))
-    asked, known = chosen[:_QUERIES], chosen[:_REFERENCES]
+    wide = points.shape[1] > TREE_WIDTH
+    asked = chosen[: _QUERIES_WIDE if wide else _QUERIES]
+    known = chosen[: _REFERENCES_WIDE if wide else _REFERENCES]
     counts = np.zeros((len(asked), marginals.shape[1]), dtype=np.int64)
     weighed = np.zeros(counts.shape)
     furthest = np.zeros(len(asked))
@@ -130,7 +133,7 @@ def _nearest(sample: Sample, fold: Array, marginals: Array, weights: Array, seed
 def nearest(points: Array, queries: Array, count: int) -> tuple[Array, Array]:
     """Return the `count` nearest points (positions and distances, both (m, count), nearest first) of each query."""
     count = min(count, len(points))
-    if points.shape[1] <= _TREE_WIDTH:
+    if points.shape[1] <= TREE_WIDTH:
         from scipy.spatial import cKDTree
 
         distance, found = cKDTree(points).query(queries, k=count)

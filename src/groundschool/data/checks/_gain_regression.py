@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from groundschool.data.checks._comparable import nearest
+from groundschool.data.checks._comparable import TREE_WIDTH, nearest
 from groundschool.data.checks._gain import ALPHA, FOLDS, LEAST_ROWS, LEAST_UNITS, MATERIAL_SHARE, HistoryGain, Rows
 from groundschool.data.checks._prediction import Residuals, ridge_residuals
 from groundschool.data.checks._sample import folds
@@ -22,7 +22,7 @@ _ROWS = 10_000
 _KNOWN = 0.95
 _NEIGHBORS = 8
 _ACTIONS = 30
-_QUERIES, _QUERIES_WIDE = 6_000, 2_500
+_QUERIES, _QUERIES_WIDE = 6_000, 2_000
 
 
 def by_regression(rows: Rows, at: Array, seed: int) -> HistoryGain | None:
@@ -99,7 +99,7 @@ def _judge(
     points, steps = _together(inputs, previous)
     own = np.linalg.norm(points - steps, axis=1)
     own_seen = np.linalg.norm((points - steps)[:, :width], axis=1)
-    asked = rng.permutation(len(points))[: _QUERIES if points.shape[1] <= 8 else _QUERIES_WIDE]
+    asked = rng.permutation(len(points))[: _QUERIES if points.shape[1] <= TREE_WIDTH else _QUERIES_WIDE]
     kind = np.zeros(len(points), np.int64) if kind is None else kind
     elsewhere = np.full(residuals.base.shape, np.nan)
     for k in range(FOLDS):

@@ -15,7 +15,8 @@ from groundschool.data.validation import Array
 _PRIOR_WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 _HISTORY_WEIGHTS = (2.0, 10.0, 50.0, 200.0)
 _STACKING_ROWS, _STACKING_ROUNDS = 12_000, 20
-_RIDGE = (1e-7, 1e-5, 1e-3, 1e-1)
+_RIDGE = (1e-7, 1e-4, 1e-2)
+_WIDE = 400
 _RANDOM, _RANDOM_HISTORY = 112, 72
 _LARGEST = 8.0
 _QUADRATIC = 10
@@ -207,11 +208,12 @@ def _nested(design: Array, targets: Array, fold: Array, ends: Sequence[int]) -> 
     gram, moment = np.sum(grams, axis=0), np.sum(moments, axis=0)
     found = []
     for end in ends:
-        residuals = np.empty((len(_RIDGE), *targets.shape))
+        strengths = _RIDGE if end <= _WIDE else _RIDGE[1:]
+        residuals = np.empty((len(strengths), *targets.shape))
         for k, at in enumerate(rows):
             inner, outer = (gram - grams[k])[:end, :end], (moment - moments[k])[:end]
             scale = np.eye(end) * max(len(design) - len(at), 1)  # of a single fold nothing else is left: predict 0
-            for i, strength in enumerate(_RIDGE):
+            for i, strength in enumerate(strengths):
                 residuals[i][at] = targets[at] - design[at, :end] @ np.linalg.solve(inner + strength * scale, outer)
         best = np.square(residuals).mean(axis=1).argmin(axis=0)
         found.append(np.take_along_axis(residuals, best[None, None, :], axis=0)[0])

@@ -69,7 +69,8 @@ class Sample:
     @cached_property
     def actions(self) -> Array:
         """What was done, (n,) int64 or (n, k) float64."""
-        return self.raw.actions[self.rows]
+        actions = self.raw.actions[self.rows]
+        return actions if self.raw.is_discrete else actions.astype(np.float64)
 
     @cached_property
     def finite(self) -> Array:

@@ -15,7 +15,7 @@ from groundschool.data.validation import Array
 
 LEAST_ROWS = 1_000
 
-_WIDEST = 200
+_WIDEST = 100
 _FEW_REWARDS = 10
 
 
