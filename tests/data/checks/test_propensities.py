@@ -149,3 +149,10 @@ def test_why_the_checks_do_not_apply():
     for words, log in reasons.items():
         for check in propensities.CHECKS:
             assert words in check.needs(View(log))
+
+
+def test_a_model_that_rules_out_what_was_done_is_no_evidence():
+    gain, evidence = propensities._log_ratio(np.zeros(6), np.full(6, 0.5), np.array([0, 0, 1, 1, 2, 2]))
+    assert gain == evidence == -np.inf
+    _, evidence = propensities._log_ratio(np.array([0.0, 0.5]), np.array([0.5, 0.25]), np.array([0, 1]))
+    np.testing.assert_allclose(evidence, 0.0)  # the mean of the e-values 0 and 2

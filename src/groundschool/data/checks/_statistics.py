@@ -46,4 +46,6 @@ def rate_above(events: int, n: int, alpha: float) -> float:
 def log_mean_exp(values: Array) -> float:
     """Return the logarithm of the mean of exp(values)."""
     top = float(values.max())
+    if top == -np.inf:
+        return top
     return top + float(np.log(np.mean(np.exp(values - top))))

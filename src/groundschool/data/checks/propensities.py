@@ -141,7 +141,8 @@ def misfit(sample: Sample, given: Array, n_actions: int, seed: int, *, of_1: Arr
 
 def _log_ratio(model: Array, p: Array, fold: Array) -> tuple[float, float]:
     """Return the mean of log(q / p) and the log of the mean e-value of the folds."""
-    ratio = np.log(model) - np.log(p)
+    with np.errstate(divide="ignore"):  # a model that rules out what was done is no evidence against p
+        ratio = np.log(model) - np.log(p)
     return float(ratio.mean()), log_mean_exp(np.bincount(fold, weights=ratio))
 
 
