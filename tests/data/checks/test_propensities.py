@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from groundschool.data.checks import propensities
+from groundschool.data.checks._misfit import _log_ratio, misfit
 from groundschool.data.checks._sample import Sample
-from groundschool.data.checks.propensities import misfit
 from groundschool.data.checks.view import View
 from groundschool.data.raw import RawLog
 
@@ -107,6 +107,12 @@ def test_ones_are_belied_by_actions_that_vary(make):
     assert run(replace(raw, propensities=np.ones(raw.n_rows))) == ["propensity-ones"]
 
 
+def test_a_little_exploration_belies_ones_too():
+    for epsilon, found in ((0.0, []), (0.1, ["propensity-ones"])):
+        policy = np.array([[1 - epsilon / 2, epsilon / 2], [epsilon / 2, 1 - epsilon / 2]])
+        assert run(bandit(np.random.default_rng(0), policy, np.ones((2, 2)))) == found
+
+
 def test_ones_of_a_rule_pass():
     assert run(clean_logs.cartpole(1, 300, epsilon=0.0)) == []
 
@@ -152,7 +158,17 @@ def test_why_the_checks_do_not_apply():
 
 
 def test_a_model_that_rules_out_what_was_done_is_no_evidence():
-    gain, evidence = propensities._log_ratio(np.zeros(6), np.full(6, 0.5), np.array([0, 0, 1, 1, 2, 2]))
+    gain, evidence = _log_ratio(np.zeros(6), np.full(6, 0.5), np.array([0, 0, 1, 1, 2, 2]))
     assert gain == evidence == -np.inf
-    _, evidence = propensities._log_ratio(np.array([0.0, 0.5]), np.array([0.5, 0.25]), np.array([0, 1]))
+    _, evidence = _log_ratio(np.array([0.0, 0.5]), np.array([0.5, 0.25]), np.array([0, 1]))
     np.testing.assert_allclose(evidence, 0.0)  # the mean of the e-values 0 and 2
+
+
+def test_an_action_taken_once_does_not_shield_the_others():
+    rng = np.random.default_rng(1)
+    raw = bandit(rng, POLICY, np.full((3, 3), 1 / 3), episodes=100)
+    actions = raw.actions.copy()
+    actions[500] = 3
+    assert run(replace(raw, actions=actions, n_actions=4)) == ["propensity-calibration"]
+    sample = Sample.of(View(replace(raw, actions=actions)))
+    assert misfit(sample, raw.propensities, 4, 0).beaten

@@ -53,8 +53,8 @@ class Comparable:
         return self.repeated or self.distance <= self.stride
 
     def predicted(self, weight: float = 1.0) -> Array:
-        """Return action probabilities (m, A): the counts, plus `weight` rows of the marginal frequencies."""
-        counts = self.counts + weight * self.marginal
+        """Return action probabilities (m, A) above 0: the counts, plus `weight` rows between marginal and uniform."""
+        counts = self.counts + weight * (self.marginal + 1.0 / self.counts.shape[1]) / 2.0
         return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 

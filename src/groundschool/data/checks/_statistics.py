@@ -7,11 +7,6 @@ import numpy as np
 from groundschool.data.validation import Array
 
 
-def sums(values: Array, unit: Array) -> Array:
-    """Return the sum of `values` (n,) over each unit, (n_units,)."""
-    return np.bincount(unit, weights=values)
-
-
 def mean_above(of_units: Array, null: float = 0.0) -> float:
     """Return the p value of one value a unit having a mean of at most `null`: Student's t test, one-sided."""
     from scipy import stats
@@ -22,11 +17,6 @@ def mean_above(of_units: Array, null: float = 0.0) -> float:
     if spread <= 1e-12 * max(abs(excess), 1e-300):
         return 0.0 if excess > 0 and n > 1 else 1.0
     return float(stats.t.sf(excess / (spread / np.sqrt(n)), n - 1))
-
-
-def mean_differs(of_units: Array, null: float = 0.0) -> float:
-    """Return the two-sided p value of one value a unit having the mean `null`: Student's t test."""
-    return min(1.0, 2.0 * min(mean_above(of_units, null), mean_above(-of_units, -null)))
 
 
 def rate_below(events: int, n: int, alpha: float) -> float:
