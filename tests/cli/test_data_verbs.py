@@ -442,3 +442,18 @@ def test_help_carries_an_example(verb):
     result = invoke(verb, "--help")
     assert result.exit_code == 0
     assert f"Example: groundschool {verb}" in result.stdout
+
+
+def test_a_card_names_the_log_and_survives_one_without_actions(tmp_path):
+    table = tmp_path / "log.csv"
+    table.write_text("e,x,a,r\n1,0.5,0,1\n1,0.7,1,1\n")
+    answers = 'episode="e"\nobservations=["x"]\naction="a"\nreward="r"\nlast_row="truncated"\naction_kind="discrete"\n'
+    columns = tmp_path / "map.toml"
+    columns.write_text(answers)
+    card = tmp_path / "card.md"
+    arguments = ["check", str(table), "--columns", str(columns), "--card", str(card), "--force"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert gs.read(table, columns=columns).fingerprint in card.read_text()
+    table.write_text("e,x,a,r\n1,0.5,,1\n1,0.7,,1\n")
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+    assert "actions are blank" in card.read_text()

@@ -73,15 +73,22 @@ def _draw(raw: RawLog, found: Findings, *, card: Path | None, picture: Path | No
     from groundschool.data.coverage import coverage
     from groundschool.data.placing import in_place
 
-    counted = coverage(raw)
+    try:
+        counted = coverage(raw)
+    except InputError:  # no row has a usable action: the findings say so
+        if picture is not None:
+            raise
+        counted = None
     if card is not None:
+        from groundschool.data.vouch import vouch
         from groundschool.report.data_card import data_card
 
+        fingerprint = "" if found.errors else vouch(raw).fingerprint
         with in_place(card, force=force, replaceable=Path.is_file, what="a file") as unfinished:
-            unfinished.write_text(
-                data_card(raw, found, counted, title=Path(raw.source or card.stem).name), encoding="utf-8"
-            )
-    if picture is not None:
+            title = Path(raw.source or card.stem).name
+            text = data_card(raw, found, counted, title=title, fingerprint=fingerprint)
+            unfinished.write_text(text, encoding="utf-8")
+    if picture is not None and counted is not None:
         from groundschool.report import plot
         from groundschool.report.style import style
 
