@@ -89,7 +89,11 @@ OUT_OF_RANGE = [
     (("data", "columns"), 3, "data.columns is 3, expected a table of keys and values, or the path of a column map"),
     (("data", "columns"), "none.toml", "data.columns: none.toml: cannot be read"),
     (("data", "columns"), {"reward": 3}, "data.columns: reward: 3 is not valid. Expected the name of a column."),
-    (("data", "columns"), {"blank": {"hypo": "no event"}}, "data.columns: blank: 'hypo' is not one of terminated"),
+    (
+        ("data", "columns"),
+        {"observations": ["x"], "action": "a", "blank": {"hypo": "no event"}},
+        "data.columns: blank: 'hypo' is not one of terminated",
+    ),
     (("data", "columns"), {"last_row": "?"}, "data.columns: last_row is still '?'. Only a person can say it"),
     (("holdout", "by"), "tme", "holdout.by is 'tme', expected one of 'auto', 'episode', 'group' or 'time'"),
     (("holdout", "stratify"), 3, "holdout.stratify is 3, expected a text"),

@@ -403,7 +403,7 @@ ROWS = [
         ("convert", "{shelf}/log", "{shelf}/map.toml", "--to", "groundschool", "--force"),
         "not a log in groundschool format",
     ),
-    (("convert", "{shelf}/log", "{shelf}/log"), "exists"),
+    (("convert", "{shelf}/log", "{shelf}/log"), "is the log itself"),
     (("convert", "{shelf}/missing", "{out}"), "does not exist"),
     (("train", "{shelf}/ward.csv", "bc", "--out", "{out}"), "observations is not said"),
     (("train", "{shelf}/ward.csv", "bc", "--out", "{out}", "--columns", "{shelf}/open.toml"), "is still '?'"),

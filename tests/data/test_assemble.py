@@ -222,6 +222,14 @@ def test_no_rows():
         log({name: column[:0] for name, column in TABLE.items()}, truncated="left")
 
 
+def test_outcomes_on_rows_that_are_no_decisions_are_told():
+    table = TABLE | {"harm": np.array([0, 0, 1, 0, 0])}
+    read = log(table, truncated="left", final_rows=True, costs={"harm": "harm"})
+    assert "final rows with a reward, which is not read: 2." in read.notes
+    assert "final rows with an event, which is not read, of cost harm: 1." in read.notes
+    assert not read.costs["harm"].any()
+
+
 def test_a_blank_flag_of_a_final_row_is_a_blank_flag():
     table = TABLE | {"died": np.array([0, 0, np.nan, 0, 1])}
     said = {"terminated": "died", "truncated": "left", "final_rows": True}

@@ -62,6 +62,52 @@ def test_episodes_in_two_logs_are_found_whatever_they_are_called(tmp_path):
     assert all(f.check != "shared-episodes" for f in gs.check(table, SAID, against=fresh).findings)
 
 
+def test_groups_in_two_logs_are_found():
+    rng = np.random.default_rng(1)
+    table = {
+        "stay": np.repeat(np.arange(40), 5),
+        "hour": np.tile(np.arange(5), 40),
+        "bg": rng.normal(size=200),
+        "dose": rng.integers(0, 3, 200),
+        "gain": rng.normal(size=200),
+        "patient": np.repeat(np.arange(20), 10),
+    }
+    said = gs.Columns(**MAP, group="patient", last_row="truncated")
+    here, there = np.arange(200) < 120, np.arange(200) >= 100
+    parts = [{name: column[rows] for name, column in table.items()} for rows in (here, there)]
+    parts[1]["bg"] = parts[1]["bg"] + 1.0
+    (shared,) = (f for f in gs.check(parts[0], said, against=parts[1]).findings if f.check == "shared-groups")
+    assert (shared.episodes, shared.measured["share"]) == (4, 2 / 12)
+
+
+def test_drift_is_not_looked_for_in_an_order_that_was_made():
+    rng = np.random.default_rng(2)
+    n, order = 400, np.random.default_rng(3).permutation(2_000)
+    table = {
+        "stay": np.repeat(np.arange(n), 5)[order],
+        "hour": np.tile(np.arange(5), n)[order],
+        "bg": rng.normal(size=2_000),
+        "dose": rng.integers(0, 3, 2_000),
+        "gain": rng.normal(size=2_000),
+    }
+    assert "sorted" in gs.check(table, gs.Columns(**MAP, last_row="truncated", sort=True)).ran["drift"]
+
+
+def test_actions_counted_from_one_are_noticed():
+    table = TABLE | {"dose": TABLE["dose"] + 1}
+    (found,) = (f for f in gs.check(table, SAID).findings if f.check == "action-never-taken")
+    assert "counted from 1" in found.what
+    assert all(f.check != "action-never-taken" for f in gs.check(TABLE, SAID).findings)
+
+
+def test_a_map_may_be_plain_values_and_a_log_is_not_written_over_itself(tmp_path):
+    log = gs.read(TABLE, columns={**MAP, "last_row": "truncated"})
+    log.save(tmp_path / "log")
+    with pytest.raises(InputError, match="is the log itself"):
+        gs.convert(tmp_path / "log", tmp_path / "log", force=True)
+    assert gs.read(tmp_path / "log").fingerprint == log.fingerprint
+
+
 def test_what_cannot_be_read_is_refused():
     with pytest.raises(InputError, match="there is no column"):
         gs.check(TABLE, gs.Columns(**MAP | {"reward": "nothing"}))

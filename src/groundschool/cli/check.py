@@ -43,9 +43,7 @@ def verb(
         if path is not None:
             _require(path, suffix, force=force)  # before the work rather than after it
     raw = read_raw(data, log_format, columns, ask=False)
-    found = check(
-        raw, against=against, against_columns=columns if against_columns is None else against_columns, seed=seed
-    )
+    found = check(raw, columns, against=against, against_columns=against_columns, seed=seed)
     if card is not None or picture is not None:
         _draw(raw, found, card=card, picture=picture, force=force)
     if as_json:

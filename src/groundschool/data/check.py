@@ -8,14 +8,13 @@ from os import PathLike
 from typing import Any
 
 from groundschool.data.checks.battery import CHECKS, EXACT
-from groundschool.data.checks.duplicates import shared_episodes
+from groundschool.data.checks.duplicates import shared_episodes, shared_groups
 from groundschool.data.checks.finding import Finding
 from groundschool.data.checks.soundness import sound_part
 from groundschool.data.checks.view import View
-from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
 from groundschool.data.raw import RawLog
-from groundschool.data.read import is_saved, read_raw
+from groundschool.data.read import ColumnMap, is_saved, read_raw
 from groundschool.data.vouch import told
 
 _ERRORS_FIRST = "statistics are taken once the errors are mended"
@@ -81,11 +80,11 @@ class Findings:
 
 def check(
     data: Any,
-    columns: Columns | str | PathLike[str] | None = None,
+    columns: ColumnMap = None,
     *,
     format: str = "auto",
     against: Any = None,
-    against_columns: Columns | str | PathLike[str] | None = None,
+    against_columns: ColumnMap = None,
     seed: int = 0,
 ) -> Findings:
     """Check a log: report every problem at once, rather than refuse at the first.
@@ -128,14 +127,13 @@ def check(
         own = isinstance(against, str | PathLike) and is_saved(against)
         shared = None if own else columns
         other = _raw(against, shared if against_columns is None else against_columns, "auto" if own else format)
-        ran["shared-episodes"] = ""
-        copies = shared_episodes(raw, other)
-        found += [] if copies is None else [copies]
+        ran |= {"shared-episodes": "", "shared-groups": "" if raw.groups is not None else "the log has no groups"}
+        found += [one for one in (shared_episodes(raw, other), shared_groups(raw, other)) if one is not None]
     ordered = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
     return Findings(tuple(ordered), ran, false_alarm, raw.n_episodes, raw.n_rows, notes)
 
 
-def _raw(data: Any, columns: Columns | str | PathLike[str] | None, format: str) -> RawLog:
+def _raw(data: Any, columns: ColumnMap, format: str) -> RawLog:
     if isinstance(data, RawLog):
         return data
     if isinstance(data, Dataset):

@@ -191,7 +191,10 @@ class Columns:
                     "line if the log has no such thing."
                 )
         try:
-            return cls(**dict(values))
+            columns = cls(**dict(values))
+            if columns.observations is not None and columns.action is not None:  # not only a few words over another's
+                columns.require_consistent()
+            return columns
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from groundschool.data import storage
 from groundschool.data.assemble import assemble
-from groundschool.data.columns import Columns
 from groundschool.data.dataset import Dataset
 from groundschool.data.placing import in_place
 from groundschool.data.raw import RawLog
-from groundschool.data.read import as_columns, is_saved, open_source, without_map
+from groundschool.data.read import ColumnMap, as_columns, is_saved, open_source, without_map
 from groundschool.data.validation import Array
 from groundschool.data.vouch import told, vouch
 from groundschool.data.writers import beside, replaceable, writer_for
@@ -53,7 +52,7 @@ def convert(
     data: Any,
     target: str | PathLike[str],
     *,
-    columns: Columns | str | PathLike[str] | None = None,
+    columns: ColumnMap = None,
     format: str = "auto",
     to: str | None = None,
     force: bool = False,
@@ -77,6 +76,8 @@ def convert(
         If the log cannot be read, is not sound, or cannot be written.
     """
     where = Path(target)
+    if isinstance(data, str | PathLike) and Path(data).exists() and Path(data).resolve() == where.resolve():
+        raise InputError(f"{where}: is the log itself. Write to another path: what a format cannot hold would be lost.")
     name, write = writer_for(where, to)
     parts = _Parts(data, format, columns)
     with in_place(
@@ -97,7 +98,7 @@ def convert(
 class _Parts:
     """The parts of a log, vouched for one by one, with what was done on the way added up."""
 
-    def __init__(self, data: Any, format: str, columns: Columns | str | PathLike[str] | None) -> None:
+    def __init__(self, data: Any, format: str, columns: ColumnMap) -> None:
         self.data, self.format = data, format
         self.saved = is_saved(data, format)
         if self.saved:

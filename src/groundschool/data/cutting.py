@@ -9,6 +9,9 @@ import numpy as np
 from groundschool.data.raw import RawLog
 from groundschool.data.validation import Array
 
+UNREAD = "final rows with a reward, which is not read"
+UNREAD_COST = "final rows with an event, which is not read, of cost"
+
 
 def shortened(raw: RawLog, excluded: Array, cut: Array, *, final_rows: bool = False) -> RawLog:
     """Return `raw` without the excluded episodes (E,) bool, each other one ending before the row ``cut`` (E,).
@@ -55,7 +58,12 @@ def shortened(raw: RawLog, excluded: Array, cut: Array, *, final_rows: bool = Fa
     tally["episodes cut before a blank"] = int(is_cut.sum())
     ended = np.logical_or.reduceat(raw.terminated, raw.starts[:-1])
     tally["episodes that terminated after they were cut, and count as truncated"] = int((is_cut & ended).sum())
-    tally["final rows, which are no decisions"] = raw.n_episodes if final_rows else 0
+    if final_rows:
+        last = raw.starts[1:] - 1
+        tally["final rows, which are no decisions"] = raw.n_episodes
+        tally[UNREAD] = int(((raw.rewards[last] != 0) & ~np.isnan(raw.rewards[last])).sum())
+        for name, cost in raw.costs.items():
+            tally[f"{UNREAD_COST} {name}"] = 0 if name in raw.arrivals else int((cost[last] > 0).sum())
     tally["rows left out"] = int(raw.n_rows - keep.sum())
     kept = position if raw.kept is None else raw.kept
     return dataclasses.replace(

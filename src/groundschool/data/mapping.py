@@ -68,7 +68,10 @@ class Mapper:
             if name is not None and source.kinds[name] not in kinds:
                 self._fail(f"{role} column {name!r} holds {source.kinds[name]}. Expected {' or '.join(kinds)}.")
         if columns.episode is None and not self.flags:
-            self._fail(f"nothing tells episodes apart. Name the column that labels them: episode=...; and {_ASK_END}.")
+            self._fail(
+                f"nothing tells episodes apart. Name the column that labels them: episode=...; and {_ASK_END}. "
+                'Where every row is an episode of its own, say terminated="1 == 1" alone.'
+            )
         if ask and columns.episode is not None and not self.flags and columns.last_row is None:
             self._fail(f"{_ASK_END}.")
         self.arrivals = {name for name in self.costs if self._timing(name) == "arrival"}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from groundschool.data import storage
 from groundschool.data.assemble import assemble
@@ -17,8 +18,10 @@ from groundschool.data.source import Source
 from groundschool.data.vouch import vouch
 from groundschool.errors import InputError
 
+ColumnMap: TypeAlias = Columns | Mapping[str, Any] | str | PathLike[str] | None
 
-def read(data: Any, format: str = "auto", columns: Columns | str | PathLike[str] | None = None) -> Dataset:
+
+def read(data: Any, format: str = "auto", columns: ColumnMap = None) -> Dataset:
     """Read a log from a path or from a frame in memory.
 
     Parameters
@@ -28,7 +31,7 @@ def read(data: Any, format: str = "auto", columns: Columns | str | PathLike[str]
         ``.npz`` files.
     format : str
         The format's name where the path does not show it.
-    columns : Columns, or path of a TOML file, optional
+    columns : Columns, a mapping with its entries, or path of a TOML file, optional
         Which column means what: needed for tables; goes over what the other formats say themselves.
 
     Raises
@@ -44,7 +47,11 @@ def read(data: Any, format: str = "auto", columns: Columns | str | PathLike[str]
 
 
 def read_raw(
-    data: Any, format: str = "auto", columns: Columns | str | PathLike[str] | None = None, *, ask: bool = True
+    data: Any,
+    format: str = "auto",
+    columns: ColumnMap = None,
+    *,
+    ask: bool = True,
 ) -> RawLog:
     """Read the rows of a log with whatever faults they have, as `read`; with `ask` off, ends may be left unsaid."""
     if is_saved(data, format):
@@ -63,8 +70,10 @@ def open_source(data: Any, format: str = "auto") -> Source:
     return open_frame(data)
 
 
-def as_columns(columns: Columns | str | PathLike[str] | None) -> Columns | None:
-    """Return a column map from itself or from its TOML file."""
+def as_columns(columns: ColumnMap) -> Columns | None:
+    """Return a column map from itself, from plain values, or from its TOML file."""
+    if isinstance(columns, Mapping):
+        return Columns.from_mapping(columns)
     return columns if columns is None or isinstance(columns, Columns) else Columns.load(columns)
 
 

@@ -28,6 +28,7 @@ from groundschool.data.checks import (
 )
 from groundschool.data.checks.finding import Check, Finding
 from groundschool.data.checks.view import View
+from groundschool.data.cutting import UNREAD
 from groundschool.data.features import Feature
 from groundschool.data.raw import RawLog
 
@@ -628,6 +629,12 @@ def _(rng, size):
 @fault("few-episodes")
 def _(rng, size):
     return Planted(sound(rng, min(size, 59)), "log")
+
+
+@fault("unread-outcomes")
+def _(rng, size):
+    raw = sound(rng, size)
+    return Planted(replace(raw, tally={UNREAD: 3}), raw.name("rewards"))
 
 
 def grid(rng, size: int, **options) -> RawLog:

@@ -17,6 +17,7 @@ from groundschool.data.validation import Array
 _MANY, _RATHER_MANY = 200, 30  # distinct actions
 _FEW = 20  # distinct whole values of a float column
 _ENOUGH_ROWS = 50
+_FROM_ONE = 64  # actions at most, where counting from 1 is suspected
 _HARDLY, _HARDLY_SHARE = 10, 0.001
 _EXPECTED = 100  # rows an action, below which one that is never taken may well be chance
 
@@ -120,9 +121,12 @@ def unused_actions(view: View) -> Iterator[Finding]:
     """Declared actions that are never taken: a warning with 100 rows an action or more."""
     raw = view.raw
     declared = declared_actions(raw)
-    if declared is None or raw.n_rows == 0:
+    if not raw.is_discrete or raw.n_rows == 0:
         return
     taken, _ = _taken(raw.actions)
+    if declared is None:
+        yield from _counted_from_one(view, taken)
+        return
     unused = np.setdiff1d(np.arange(declared), taken)
     if len(unused) and len(taken):
         yield Finding(
@@ -134,6 +138,22 @@ def unused_actions(view: View) -> Iterator[Finding]:
             do="Forbid it with action_mask=, leave it out of the actions, or log some of it.",
             measured={"unused": float(len(unused)), "declared": float(declared)},
         )
+
+
+def _counted_from_one(view: View, taken: Array) -> Iterator[Finding]:
+    """Actions that begin at 1 where nobody said how many there are."""
+    raw, most = view.raw, int(taken[-1]) if len(taken) else 0
+    if most > _FROM_ONE or not np.array_equal(taken, np.arange(1, most + 1)) or most < 2:
+        return
+    yield Finding(
+        check="action-never-taken",
+        severity="warning",
+        where=raw.name("actions"),
+        what=f"Actions 1 to {most} are taken, and action 0 never: are they counted from 1?",
+        why=f"Actions count from 0 here: {most + 1} would be learned and judged, the first of which nobody ever took.",
+        do=f"Subtract 1 from the column, or say n_actions={most + 1} if action 0 is one that could have been taken.",
+        measured={"unused": 1.0, "largest": float(most)},
+    )
 
 
 def rare_actions(view: View) -> Iterator[Finding]:

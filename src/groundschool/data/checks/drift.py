@@ -169,6 +169,10 @@ def _needs(view: View) -> str:
     units = raw.n_episodes if raw.groups is None else len({str(group) for group in raw.groups})
     if units < LEAST_UNITS:
         return f"it needs {LEAST_UNITS} {'episodes' if raw.groups is None else 'groups'}"
+    if raw.times is None and raw.kept is not None and (np.diff(raw.kept) < 0).any():
+        return "its rows were sorted, so their order says nothing: name time="
+    if raw.times is not None and len(np.unique(raw.times)) < LEAST_UNITS:
+        return f"it needs episodes of {LEAST_UNITS} different times"
     if raw.times is not None:
         absent = np.isnat(raw.times) if raw.times.dtype.kind == "M" else ~np.isfinite(raw.times.astype(np.float64))
         if absent.any():

@@ -133,6 +133,31 @@ def shared_episodes(raw: RawLog, other: RawLog) -> Finding | None:
     )
 
 
+def shared_groups(raw: RawLog, other: RawLog) -> Finding | None:
+    """Return the finding that some groups of `raw`, such as patients, are in `other` too, by their labels."""
+    if raw.groups is None or other.groups is None:
+        return None
+    groups = {str(group) for group in raw.groups.tolist()}
+    common = groups & {str(group) for group in other.groups.tolist()}
+    if not common:
+        return None
+    concerned = sum(str(group) in common for group in raw.groups.tolist())
+    return Finding(
+        check="shared-groups",
+        severity="warning",
+        where=raw.name("groups"),
+        what=(
+            f"{share(len(common), len(groups), 'group')} in {other.source or 'the other log'} too, "
+            f"with {several(concerned, 'episode')} here."
+        ),
+        why="A policy that is examined on a group it learned from is examined on what it has seen.",
+        do="Split by group, so that each is on one side only: gs.split(log, by='group').",
+        harms="evaluation",
+        episodes=concerned,
+        measured={"share": len(common) / len(groups)},
+    )
+
+
 def _alone(view: View) -> Array | None:
     """Return which rows no other episode has, or None where rows repeat by chance."""
     raw = view.raw

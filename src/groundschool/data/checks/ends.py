@@ -10,6 +10,7 @@ import numpy as np
 from groundschool.data.checks.finding import Check, Finding
 from groundschool.data.checks.saying import at_episodes, at_rows, several
 from groundschool.data.checks.view import View
+from groundschool.data.cutting import UNREAD, UNREAD_COST
 
 
 def empty_log(view: View) -> Iterator[Finding]:
@@ -149,10 +150,27 @@ def outside_return_range(view: View) -> Iterator[Finding]:
         )
 
 
+def unread_outcomes(view: View) -> Iterator[Finding]:
+    """Rewards and costs of final rows, left unread because a map says that they are no decisions."""
+    unread = {what: count for what, count in view.raw.tally.items() if what.startswith((UNREAD, UNREAD_COST)) and count}
+    if unread:
+        listed = "; ".join(f"{what}: {count:,}" for what, count in unread.items())
+        yield Finding(
+            check="unread-outcomes",
+            severity="warning",
+            where=view.raw.name("rewards"),
+            what=f"Outcomes are not read: {listed}.",
+            why="With final_rows=True last rows are no decisions: what happened on them leaves the log, deaths too.",
+            do="Leave final_rows out if the last row is a decision; else move what is on it to the row before.",
+            rows=max(unread.values()),
+        )
+
+
 CHECKS: tuple[Check, ...] = (
     Check("empty-log", "a log without rows", empty_log),
     Check("end-inside-episode", "end flags before the last row of an episode", ends_inside),
     Check("missing-end", "episodes without an end flag", missing_ends),
+    Check("unread-outcomes", "outcomes on last rows said to be no decisions", unread_outcomes),
     Check("episode-over-horizon", "episodes longer than the declared horizon", over_horizon),
     Check("return-outside-range", "returns outside the declared range", outside_return_range),
 )
