@@ -333,7 +333,8 @@ class Mapper:
         value: str | Sequence[str] | None = getattr(self.columns, role)
         if value is None:
             have = ", ".join(self.source.kinds)
-            self._fail(f"{role} is not said. Name it in the column map: {role}=... (the columns are: {have}).")
+            draft = " groundschool init drafts one." if self.source.columns is None else ""
+            self._fail(f"{role} is not said. Name it in the column map: {role}=... (the columns are: {have}).{draft}")
         for name in listed(value) if role != "reward" else ():
             self._column(role, name)
         return value

@@ -28,7 +28,7 @@ from groundschool.data.checks.view import View
 from groundschool.data.validation import Array
 
 SENTINELS = (
-    -999.0, -9999.0, -99999.0, -999999.0, -32768.0, -(2.0**31), 999.0, 9999.0, 99999.0, 999999.0, 9999999.0,
+    -99.0, -999.0, -9999.0, -99999.0, -999999.0, -32768.0, -(2.0**31), 999.0, 9999.0, 99999.0, 999999.0, 9999999.0,
     32767.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1, 1e20, -1e20, 1e30, -1e30, 9.969209968386869e36,
 )  # fmt: skip
 SMALLEST = min(abs(value) for value in SENTINELS)
