@@ -68,14 +68,14 @@ def theirs(log: dict[str, np.ndarray], batch_size: int) -> tuple[Callable[[], No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("library", choices=["groundschool", "d3rlpy"])
+    parser.add_argument("peer", choices=["groundschool", "d3rlpy"])
     parser.add_argument("data", help="the log as .npz: observations, actions, rewards, terminated, truncated")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to draw")
     arguments = parser.parse_args()
     with np.load(arguments.data) as file:
         log = {name: file[name] for name in file.files}
-    draw, facts = {"groundschool": ours, "d3rlpy": theirs}[arguments.library](log, arguments.batch_size)
+    draw, facts = {"groundschool": ours, "d3rlpy": theirs}[arguments.peer](log, arguments.batch_size)
     for _ in range(5):
         draw()
     drawn, began = 0, time.perf_counter()

@@ -40,6 +40,24 @@ def test_every_check_says_whether_it_ran():
     assert any(ran.values())  # some need more than two episodes, and say so
 
 
+def test_one_faulty_episode_does_not_hide_what_statistics_find():
+    rng = np.random.default_rng(4)
+    n = 300
+    table = {
+        "stay": np.repeat(np.arange(n), 5),
+        "hour": np.tile(np.arange(5), n),
+        "bg": rng.normal(size=5 * n) + np.repeat(np.linspace(0, 5, n), 5),
+        "dose": rng.integers(0, 3, 5 * n),
+        "gain": rng.normal(size=5 * n),
+    }
+    table["gain"][17] = np.nan
+    found = gs.check(table, SAID)
+    assert {"blank-rewards", "drift"} <= {finding.check for finding in found.findings}
+    assert "Statistics are of the 299 of 300 episodes without errors." in found.notes
+    table["gain"][:] = np.nan
+    assert "errors are mended" in gs.check(table, SAID).ran["drift"]
+
+
 def test_what_was_done_on_the_way_is_told():
     assert "ends said to be truncated by last_row: 2." in gs.check(TABLE, SAID).notes
 

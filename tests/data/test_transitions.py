@@ -37,6 +37,16 @@ def test_with_final_observations_nothing_is_dropped():
     assert t.next_observations.tolist() == [1, 7, 3, 8, 9]
 
 
+def test_a_final_id_that_is_none_is_dropped_or_replaced_by_the_rows_own():
+    t = Dataset.from_arrays(**IDS, final_observations=[-1, 8, 9]).transitions()  # after a termination
+    assert t.next_observations.tolist() == [1, 1, 3, 8, 9]
+    assert t.dropped == 0
+    t = Dataset.from_arrays(**IDS, final_observations=[7, -1, 9]).transitions()  # after a cut
+    assert t.rows.tolist() == [0, 1, 2, 4]
+    assert t.next_observations.tolist() == [1, 7, 3, 9]
+    assert t.dropped == 1
+
+
 @pytest.mark.parametrize("has_final_masks", [False, True])
 def test_masks_follow_the_same_rules(has_final_masks):
     finals = np.array([[0, 0], [0, 1], [1, 0]], bool) if has_final_masks else None

@@ -70,7 +70,7 @@ class Summary:
             self.largest_id = max(self.largest_id, int(part.observations.max()), int(finals.max()))
         last = part.starts[1:] - 1
         cut = part.truncated[last] & ~part.terminated[last]
-        known = known_finals(part)
+        known = has_finals(part)
         self.n_followed += int((cut & known).sum())
         self.n_lost += int((cut & ~known).sum())
         self.n_short += int((cut & ~known & (part.lengths == 1)).sum())
@@ -136,7 +136,7 @@ class Summary:
         return [what for what, has in there.items() if has]
 
 
-def known_finals(part: Dataset) -> Array:
+def has_finals(part: Dataset) -> Array:
     """Return which episodes have a final observation, (E,) bool."""
     if part.final_observations is None:
         return np.zeros(part.n_episodes, np.bool_)

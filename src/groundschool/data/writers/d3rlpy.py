@@ -19,7 +19,7 @@ from groundschool.data.dataset import Dataset, Episode
 from groundschool.data.readers import d3rlpy as reader
 from groundschool.data.readers._ours import FINALS, GROUP
 from groundschool.data.writers import _hdf5
-from groundschool.data.writers._summary import Notes, Summary, in_words, known_finals
+from groundschool.data.writers._summary import Notes, Summary, has_finals, in_words
 
 NAME = "d3rlpy"
 SUFFIXES: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ def write(parts: Iterable[Dataset], target: Path, *, notes: Notes | None = None)
             if summary.first is None and not part.is_discrete:
                 first = part.actions[: part.starts[1]]
                 taken_as_counted = bool((first == np.floor(first)).all())
-            known = known_finals(part)
+            known = has_finals(part)
             for i, episode in enumerate(part.episodes()):
                 _write_episode(file, summary.n_episodes + i, episode, followed=bool(known[i]))
             summary.add(part)

@@ -25,7 +25,7 @@ from groundschool.data.readers._ours import FINAL_IDS
 from groundschool.data.readers.minari import EPISODE, MARKS, METADATA
 from groundschool.data.validation import Array
 from groundschool.data.writers import _hdf5
-from groundschool.data.writers._summary import Notes, Summary, in_words, known_finals
+from groundschool.data.writers._summary import Notes, Summary, has_finals, in_words
 from groundschool.errors import InputError
 
 NAME = "minari"
@@ -125,7 +125,7 @@ def _buffers(part: Dataset) -> Iterator[Any]:
 
     keys = _info_keys(part)
     # A state id that is unknown would be none of the space; NaN says so itself.
-    known = known_finals(part) | (part.final_observations is not None and part.observations.ndim > 1)
+    known = has_finals(part) | (part.final_observations is not None and part.observations.ndim > 1)
     for e, episode in enumerate(part.episodes()):
         rows = slice(int(part.starts[e]), int(part.starts[e + 1]))
         final = episode.final_observation if known[e] else episode.observations[-1]
