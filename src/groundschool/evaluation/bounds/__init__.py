@@ -1,0 +1,1 @@
+"""Bounds on means from independent values: arrays in, numbers out."""
