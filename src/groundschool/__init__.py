@@ -22,6 +22,7 @@ _HOME = {
     "collect": "groundschool.evaluation",
     "convert": "groundschool.data",
     "coverage": "groundschool.data.coverage",
+    "evaluate": "groundschool.evaluation.evaluate",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from groundschool.envs import HazardGrid
     from groundschool.errors import InputError
     from groundschool.evaluation import calibration, collect, mismatch, q_sanity, rollout
+    from groundschool.evaluation.evaluate import evaluate
     from groundschool.pipeline import run
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
@@ -59,6 +61,7 @@ __all__ = [
     "collect",
     "convert",
     "coverage",
+    "evaluate",
     "load",
     "mismatch",
     "plot",

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import math
-import operator
 from typing import Any
 
 import numpy as np
 
 from groundschool.data import Dataset
-from groundschool.errors import InputError, suggest
-from groundschool.evaluation.estimate import Bounds, Estimate, Estimation
+from groundschool.evaluation.estimate import Estimate
 from groundschool.evaluation.estimators import estimator
 from groundschool.evaluation.pose import Behavior, pose
-from groundschool.evaluation.problem import Problem
 from groundschool.evaluation.question import Question
 
 

@@ -139,7 +139,7 @@ class Problem:
 
     @cached_property
     def discounts(self) -> FloatArray:
-        """discount ** step of each row, (N,)."""
+        """The discount to the power of each row's step, (N,)."""
         return np.asarray(self.discount ** self.step.astype(np.float64))
 
     def episode_sums(self, values: FloatArray) -> FloatArray:

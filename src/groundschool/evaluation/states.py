@@ -53,8 +53,8 @@ def count_states(observations: NDArray[Any], masks: NDArray[np.bool_] | None) ->
     Parameters
     ----------
     observations : (M, d...) float or (M,) int64
-        State ids are always counted. Numbers are where every column has few distinct values, and a pair comes four times
-        on average.
+        State ids are always counted. Numbers are where every column has few distinct values, and a pair comes four
+        times on average.
     masks : (M, A) bool or None
 
     Returns
