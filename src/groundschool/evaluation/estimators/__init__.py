@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from groundschool.errors import InputError, suggest
 from groundschool.evaluation.estimate import Estimation
 
-MODULES = {
-    "logged": "logged",
-    "is": "trajectory_is",
-    "pdis": "per_decision_is",
-    "wis": "weighted_is",
-    "pdwis": "weighted_per_decision_is",
-    "dr": "dr",
-    "fqe": "fqe",
-    "marginal_dr": "marginal_dr",
-    "betting": "betting",
-    "empirical_bernstein": "empirical_bernstein",
-    "complement": "complement",
-    "rejection": "rejection",
-    "censored_weight": "censored_weight",
+
+class Method(NamedTuple):
+    """An estimator, and what it rests on.
+
+    Attributes
+    ----------
+    module : str
+    target : bool
+        Whether it asks anything of the target policy.
+    propensities : bool
+        Whether it asks anything of the behavior policy.
+    weights : bool
+        Whether its interval is worthless where few whole trajectories carry the weight.
+    markov : bool
+        Whether it takes the observation for all that matters.
+    """
+
+    module: str
+    target: bool = True
+    propensities: bool = True
+    weights: bool = False
+    markov: bool = False
+
+
+METHODS = {
+    "logged": Method("logged", target=False, propensities=False),
+    "is": Method("trajectory_is", weights=True),
+    "pdis": Method("per_decision_is", weights=True),
+    "wis": Method("weighted_is", weights=True),
+    "pdwis": Method("weighted_per_decision_is", weights=True),
+    "dr": Method("dr", weights=True),
+    "fqe": Method("fqe", propensities=False, markov=True),
+    "marginal_dr": Method("marginal_dr", markov=True),
+    "betting": Method("betting"),
+    "empirical_bernstein": Method("empirical_bernstein"),
+    "complement": Method("complement"),
+    "rejection": Method("rejection"),
+    "censored_weight": Method("censored_weight"),
 }
 
 
 def estimator(name: str) -> Callable[..., Estimation]:
     """Return the estimator of a name."""
-    if name not in MODULES:
-        raise InputError(f"method={name!r}: expected 'auto' or one of {', '.join(MODULES)}.{suggest(name, MODULES)}")
-    found: Callable[..., Estimation] = importlib.import_module(f"{__name__}.{MODULES[name]}").estimate
+    if name not in METHODS:
+        raise InputError(f"method={name!r}: expected 'auto' or one of {', '.join(METHODS)}.{suggest(name, METHODS)}")
+    found: Callable[..., Estimation] = importlib.import_module(f"{__name__}.{METHODS[name].module}").estimate
     return found

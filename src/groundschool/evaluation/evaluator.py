@@ -1,0 +1,260 @@
+"""One log, many questions: what depends on the log alone is worked out once."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import operator
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from groundschool.data import Dataset
+from groundschool.errors import InputError, suggest
+# TEMPORARY until all parts have landed
+try:
+    from groundschool.evaluation.behavior import resolve_behavior
+except ImportError:
+    def resolve_behavior(log, given, seed=0): return Behavior(np.asarray(log.propensities), None, True)
+try:
+    from groundschool.evaluation.diagnostics.history import history_signs
+except ImportError:
+    def history_signs(log, seed=0): return Diagnosis("history", {})
+try:
+    from groundschool.evaluation.diagnostics.overlap import overlap
+except ImportError:
+    def overlap(log, policy): return Diagnosis("overlap", {})
+try:
+    from groundschool.evaluation.diagnostics.self_test import self_test
+except ImportError:
+    def self_test(log, question, behavior, seed=0): return Diagnosis("self_test", {})
+try:
+    from groundschool.evaluation.diagnostics.weights import weight_diagnosis
+except ImportError:
+    def weight_diagnosis(problem): return Diagnosis("weights", {})
+from groundschool.evaluation.estimate import Assurance, Bounds, Diagnosis, Estimate, Estimation
+from groundschool.evaluation.estimators import METHODS, Method, estimator
+from groundschool.evaluation.pose import Behavior, Censoring, pose
+from groundschool.evaluation.problem import Problem
+from groundschool.evaluation.question import Question
+
+
+class Evaluator:
+    """Off-policy evaluation of any number of policies on one log.
+
+    Parameters
+    ----------
+    log : Dataset
+        Discrete actions.
+    behavior : Policy, optional
+        The policy that wrote the log; by default the logged propensities, or a model of them.
+    discount : float
+        In (0, 1].
+    seed : int
+    """
+
+    def __init__(self, log: Dataset, *, behavior: Any = None, discount: float = 1.0, seed: int = 0) -> None:
+        if not isinstance(log, Dataset):
+            raise InputError(
+                f"log is a {type(log).__name__}, expected a Dataset. Read it with groundschool.read, or make one with "
+                "Dataset.from_arrays."
+            )
+        if not log.is_discrete:
+            raise InputError("the log has continuous actions, and only discrete actions can be evaluated so far.")
+        self.log = log
+        self.discount = _discount(discount)
+        self.seed = _seed(seed)
+        self._given = behavior
+        self._self_tests: dict[Question, Diagnosis] = {}
+
+    @cached_property
+    def behavior(self) -> Behavior:
+        """The logger's probabilities: given, logged or estimated."""
+        return resolve_behavior(self.log, self._given, seed=self.seed)
+
+    @cached_property
+    def history(self) -> Diagnosis:
+        """Signs that the observation does not hold all that matters."""
+        return history_signs(self.log, seed=self.seed)
+
+    def self_test(self, question: Question) -> Diagnosis:
+        """Return whether evaluating the logger reproduces what it was seen to do."""
+        if question not in self._self_tests:
+            self._self_tests[question] = self_test(self.log, question, self.behavior, seed=self.seed)
+        return self._self_tests[question]
+
+    def evaluate(
+        self, policy: Any, *, of: str = "return", method: str = "auto", confidence: float = 0.95, **options: Any
+    ) -> Estimate:
+        """Estimate one number about one policy; parameters and errors as in `groundschool.evaluate`."""
+        question = Question.parse(of, self.log)
+        if question.kind == "probability" and self.discount != 1.0:
+            raise InputError(f"of={of!r}: a probability has no discount. Use discount=1, or ask for the cost.")
+        if not 0.5 <= confidence < 1.0:
+            raise InputError(f"confidence is {confidence!r}, expected a number from 0.5 to below 1, such as 0.95.")
+        name, choice = self._choose(method)
+        facts = METHODS[name]
+        answer = _Answer.of(self, policy, question, name, _checked(name, options, self.seed))
+        diagnoses = [*answer.diagnoses, *self._diagnoses(policy, question, facts, answer.problem)]
+        reasons = [*answer.reasons, *(reason for d in diagnoses for reason in d.reasons)]
+        notes = [*choice, *answer.notes, *(note for d in diagnoses for note in d.notes)]
+        claimed = answer.bounds((1.0 - confidence) / 2.0)
+        possible = question.possible(self.log, self.discount)
+        trusted = not reasons
+        bounds: Bounds = answer.bounds if trusted else lambda tail: possible
+        lower, upper = bounds((1.0 - confidence) / 2.0)
+        weights = next((d.facts for d in diagnoses if d.name == "weights"), {})
+        return Estimate(
+            of=of,
+            policy=answer.problem.policy,
+            method=name,
+            value=answer.value,
+            lower=lower,
+            upper=upper,
+            standard_error=answer.standard_error,
+            confidence=confidence,
+            assurance=answer.assurance,
+            interval=answer.interval,
+            discount=self.discount,
+            horizon=self.log.horizon,
+            n_episodes=self.log.n_episodes,
+            ess=float(answer.diagnostics.get("ess", weights.get("ess", math.nan))),
+            trusted=trusted,
+            reasons=tuple(dict.fromkeys(reasons)),
+            notes=tuple(dict.fromkeys(notes)),
+            diagnostics={
+                "claimed": {"lower": claimed[0], "upper": claimed[1], "assurance": answer.assurance},
+                **answer.diagnostics,
+                **{d.name: dict(d.facts) for d in diagnoses},
+            },
+            possible=possible,
+            bounds=bounds,
+            values=answer.values,
+        )
+
+    def _choose(self, method: str) -> tuple[str, tuple[str, ...]]:
+        if method != "auto":
+            estimator(method)
+            return method, ()
+        if self.history.reasons:
+            return "dr", (
+                "Chosen by rule: per-decision doubly robust, since the history predicts what the observation does not, "
+                "and this estimator weighs whole histories.",
+            )
+        return "marginal_dr", (
+            "Chosen by rule: marginal doubly robust, the estimator for logs whose observations show no sign of a "
+            "hidden state.",
+        )
+
+    def _diagnoses(self, policy: Any, question: Question, method: Method, problem: Problem) -> list[Diagnosis]:
+        """Return what is looked at for every estimate; what does not speak against this method is kept as facts."""
+        found = []
+        if method.target:
+            found += [overlap(self.log, policy), _if(method.weights, weight_diagnosis(problem))]
+        if method.propensities:
+            found.append(self.self_test(question))
+        if method.target:
+            found.append(_if(method.markov, self.history))
+        return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Answer:
+    """An estimation, or the worst of two where episodes were cut before the horizon."""
+
+    problem: Problem
+    value: float
+    standard_error: float
+    bounds: Bounds
+    interval: str
+    assurance: Assurance
+    values: Any
+    diagnostics: Mapping[str, Any]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    diagnoses: tuple[Diagnosis, ...] = ()
+
+    @classmethod
+    def of(cls, asked: Evaluator, policy: Any, question: Question, name: str, options: dict[str, Any]) -> _Answer:
+        def put(censoring: Censoring) -> tuple[Problem, Estimation]:
+            problem = pose(asked.log, policy, question, asked.behavior, discount=asked.discount, censoring=censoring)
+            return problem, estimator(name)(problem, **options)
+
+        low, high = question.possible(asked.log, asked.discount)
+        problem = pose(asked.log, policy, question, asked.behavior, discount=asked.discount)
+        cut = int(problem.censored.sum())
+        if not cut or not math.isfinite(low) or not math.isfinite(high):
+            found = estimator(name)(problem, **options)
+            return cls(problem, **_fields(found, asked.behavior.known, METHODS[name]))
+        (_, least), (problem, most) = put("low"), put("high")
+        both = dataclasses.replace(
+            most,
+            value=(least.value + most.value) / 2.0,
+            standard_error=max(least.standard_error, most.standard_error),
+            bounds=lambda tail: (least.bounds(tail)[0], most.bounds(tail)[1]),
+            values=None if least.values is None or most.values is None else (least.values + most.values) / 2.0,
+            reasons=tuple(dict.fromkeys((*least.reasons, *most.reasons))),
+            diagnostics={
+                **most.diagnostics,
+                "censored": {"episodes": cut, "value_if_least": least.value, "value_if_most": most.value},
+            },
+            notes=(
+                *most.notes,
+                f"{cut:,} of {problem.n_episodes:,} episodes were cut before the horizon of {problem.horizon} steps. "
+                f"The bounds hold whatever happened to them afterwards; the value is halfway between "
+                f"{least.value:.4g} and {most.value:.4g}.",
+            ),
+        )
+        return cls(problem, **_fields(both, asked.behavior.known, METHODS[name]))
+
+
+def _fields(found: Estimation, known: bool, method: Method) -> dict[str, Any]:
+    notes = found.notes
+    assurance = found.assurance
+    if method.propensities and not known:
+        assurance = "heuristic"
+        notes = (*notes, "The log has no propensities: they were estimated from it, so the assurance is heuristic.")
+    return {
+        "value": found.value,
+        "standard_error": found.standard_error,
+        "bounds": found.bounds,
+        "interval": found.interval,
+        "assurance": assurance,
+        "values": found.values,
+        "diagnostics": found.diagnostics,
+        "reasons": found.reasons,
+        "notes": notes,
+    }
+
+
+def _if(counts: bool, found: Diagnosis) -> Diagnosis:
+    """Keep a diagnosis as facts alone where it does not speak against the method."""
+    return found if counts else dataclasses.replace(found, reasons=(), notes=())
+
+
+def _checked(name: str, options: dict[str, Any], seed: int) -> dict[str, Any]:
+    known = [key for key in inspect.signature(estimator(name)).parameters if key != "problem"]
+    for key in options:
+        if key not in known:
+            there = ", ".join(known) or "none"
+            raise InputError(f"{key} is not an option of method {name!r}.{suggest(key, known)} It has: {there}.")
+    return {**({"seed": seed} if "seed" in known else {}), **options}
+
+
+def _discount(discount: float) -> float:
+    if isinstance(discount, bool) or not isinstance(discount, int | float | np.number) or not 0.0 < discount <= 1.0:
+        raise InputError(f"discount is {discount!r}, expected a number above 0 and at most 1.")
+    return float(discount)
+
+
+def _seed(seed: int) -> int:
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise InputError(f"seed is {seed!r}, expected a whole number >= 0.") from None
+    if number < 0:
+        raise InputError(f"seed is {seed!r}, expected a whole number >= 0.")
+    return number
