@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Columns": "groundschool.data",
+    "Constraint": "groundschool.safety.constraints",
     "Dataset": "groundschool.data",
     "Feature": "groundschool.data",
     "HazardGrid": "groundschool.envs",
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
     from groundschool.pipeline import run
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
+    from groundschool.safety.constraints import Constraint
     from groundschool.training import train, train_population
 
 __all__ = [
     "Columns",
+    "Constraint",
     "Dataset",
     "Feature",
     "HazardGrid",
