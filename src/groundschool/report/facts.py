@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from groundschool.data.checks.finding import Finding
     from groundschool.data.coverage import Coverage
     from groundschool.data.dataset import Dataset
+    from groundschool.evaluation.answers import Answers
     from groundschool.evaluation.calibration import Calibration
     from groundschool.evaluation.intervals import Interval
     from groundschool.evaluation.mismatch import Mismatch
@@ -105,6 +106,8 @@ class PolicyFacts:
         Draws the policy map; None leaves it out there.
     rollout, exact
         The controlled online phase, and the exact value where the model is known.
+    offline
+        What the held-out part of the log says of it, and of the logger there.
     mismatch, sanity, calibration
         Offline diagnostics.
     training
@@ -123,6 +126,7 @@ class PolicyFacts:
     policy: Policy | None = None
     rollout: Rollout | None = None
     exact: ExactValue | None = None
+    offline: Answers | None = None
     mismatch: Mismatch | None = None
     sanity: QSanity | None = None
     calibration: Calibration | None = None
@@ -168,6 +172,8 @@ class ReportData:
         One sentence about the environment of the rollouts; empty when there were none.
     diagnosed_on
         Which part of the log mismatch and calibration were measured on, in words.
+    evaluated_on
+        Which episodes the off-policy evaluation used, in words that follow "on": ``the 200 held-out episodes``.
     notes
         Anything else a reader must know, one sentence each.
 
@@ -193,6 +199,7 @@ class ReportData:
     grid: Any = None
     environment: str = ""
     diagnosed_on: str = "the whole log"
+    evaluated_on: str = "the held-out episodes"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
