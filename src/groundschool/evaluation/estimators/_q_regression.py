@@ -1,0 +1,141 @@
+"""Action values by ridge regression, for observations that cannot be counted: rough, cheap, and enough to lean on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import linalg
+
+from groundschool.evaluation.estimators._q_model import RowValues
+from groundschool.evaluation.problem import FloatArray, IntArray, Problem
+
+_ROWS = 20_000  # rows that a model is fitted to at most
+_COLUMNS = 200  # columns that are used as they are; more are mixed at random into so many
+_QUADRATIC = 8  # columns up to which squares and products are features too
+_FAR = 5.0  # standard deviations beyond which a value is held there
+_RIDGE = 1e-3  # rows' worth of belief that nothing matters, a row
+_ALIKE = 10.0  # rows' worth of belief that all actions are alike
+
+Solve = Callable[[FloatArray], FloatArray]
+
+
+def regressed(problem: Problem, fold: IntArray, seed: int) -> RowValues:
+    """Values by fitted recursion over steps, linear in features of the observation with a set for each action.
+
+    From the last step of the horizon backward, the signal plus the discounted value of the next observation one step
+    later is regressed on features of the observation, rows pooled over time: first alike for all actions, then what
+    each action adds, both by ridge. Features are standardized columns, with squares and products where there are few
+    columns. With k steps to go a value is held within k times the smallest and the largest signal logged, and within
+    0 and 1 for a probability.
+    """
+    rng = np.random.default_rng(seed)
+    n_rows, horizon = problem.n_rows, problem.horizon
+    then, next_target = _next(problem)
+    features = _features(problem, rng)
+    here = features[:n_rows]
+    goes = then >= 0
+    row_fold = np.repeat(fold, problem.lengths)
+    found = RowValues(np.zeros(n_rows), np.zeros(n_rows), np.where(goes | problem.ended, 0.0, np.nan))
+    for k in range(int(fold.max()) + 1):
+        use = np.flatnonzero((row_fold != k) & (goes | problem.ended))
+        if len(use) > _ROWS:
+            use = rng.choice(use, _ROWS, replace=False)
+        if not len(use):
+            continue
+        solve = _solver(here[use], problem.actions[use], problem.n_actions)
+        onward = use[goes[use]]
+        in_use = np.flatnonzero(goes[use])
+        own = np.flatnonzero(row_fold == k)
+        own = own[np.argsort(problem.step[own], kind="stable")]
+        begins = np.searchsorted(problem.step[own], np.arange(horizon + 1))
+        coming = np.zeros(len(use))
+        for t in reversed(range(horizon)):
+            weights = solve(problem.signal[use] + problem.discount * coming)
+            low, high = _possible(problem, horizon - t)
+            q = np.clip(features[then[onward]] @ weights, low, high)
+            coming[in_use] = (q * next_target[onward]).sum(axis=1)
+            rows = own[begins[t] : begins[t + 1]]
+            q = np.clip(here[rows] @ weights, low, high)
+            found.taken[rows] = q[np.arange(len(rows)), problem.actions[rows]]
+            found.now[rows] = (q * problem.target[rows]).sum(axis=1)
+            rows = own[begins[t - 1] : begins[t]] if t else own[:0]
+            rows = rows[goes[rows]]
+            q = np.clip(features[then[rows]] @ weights, low, high)
+            found.after[rows] = (q * next_target[rows]).sum(axis=1)
+    found.after[problem.step + 1 >= horizon] = 0.0
+    return found
+
+
+def _next(problem: Problem) -> tuple[IntArray, FloatArray]:
+    """Say where the observation after each row is, and what the target does there.
+
+    Returns
+    -------
+    (N,) int64
+        A row, or N plus an episode whose final observation it is; -1 where nothing follows or what does is unknown.
+    (N, A) float64
+        Zero where it is -1.
+    """
+    then, target = np.arange(1, problem.n_rows + 1), np.zeros_like(problem.target)
+    target[:-1] = problem.target[1:]
+    last = problem.last
+    then[last], target[last] = -1, 0.0
+    if problem.final_target is not None and problem.final_observations is not None:
+        told = np.flatnonzero(np.isfinite(problem.final_target).all(axis=1))
+        then[last[told]], target[last[told]] = problem.n_rows + told, problem.final_target[told]
+    then[problem.ended], target[problem.ended] = -1, 0.0
+    return then, target
+
+
+def _features(problem: Problem, rng: np.random.Generator) -> FloatArray:
+    """Features of the observations at rows and, after them, at the ends of episodes, (N + E, f)."""
+    seen = np.asarray(problem.observations, dtype=np.float64).reshape(problem.n_rows, -1)
+    if problem.final_observations is not None:
+        ends = np.asarray(problem.final_observations, dtype=np.float64).reshape(problem.n_episodes, -1)
+        seen = np.concatenate([seen, ends])
+    blank = ~np.isfinite(seen[: problem.n_rows])
+    missing = ~np.isfinite(seen)
+    inside = np.where(blank, 0.0, seen[: problem.n_rows])
+    count = np.maximum((~blank).sum(axis=0), 1)
+    mean = inside.sum(axis=0) / count
+    spread = np.sqrt((np.square(inside - mean) * ~blank).sum(axis=0) / count)
+    varied = spread > 1e-12 * np.maximum(np.abs(mean), 1.0)
+    columns = np.where(missing, 0.0, seen - mean)[:, varied] / spread[varied]
+    columns = np.concatenate([np.clip(columns, -_FAR, _FAR), missing[:, blank.any(axis=0)]], axis=1)
+    d = columns.shape[1]
+    if d > _COLUMNS:
+        columns = columns @ rng.normal(0.0, d**-0.5, (d, _COLUMNS))
+    parts = [np.ones((len(columns), 1)), columns]
+    if d <= _QUADRATIC:
+        first, second = np.triu_indices(d)
+        parts.append(columns[:, first] * columns[:, second])
+    return np.concatenate(parts, axis=1)
+
+
+def _solver(features: FloatArray, actions: IntArray, n_actions: int) -> Solve:
+    """Prepare regressions on the same rows: from what is to be explained (n,) to coefficients (f, A)."""
+    order = np.argsort(actions, kind="stable")
+    x = features[order]
+    ends = np.cumsum(np.bincount(actions, minlength=n_actions))
+    blocks = [x[end - size : end] for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)]
+    width = np.eye(x.shape[1])
+    alike = linalg.cho_factor(x.T @ x + (_RIDGE * len(x) + 1e-9) * width)
+    apart = [linalg.cho_factor(block.T @ block + _ALIKE * width) for block in blocks]
+
+    def solve(explained: FloatArray) -> FloatArray:
+        y = explained[order]
+        common = linalg.cho_solve(alike, x.T @ y)
+        rest = y - x @ common
+        weights = np.empty((x.shape[1], n_actions))
+        for a, (block, factor) in enumerate(zip(blocks, apart, strict=True)):
+            weights[:, a] = common + linalg.cho_solve(factor, block.T @ rest[ends[a] - len(block) : ends[a]])
+        return weights
+
+    return solve
+
+
+def _possible(problem: Problem, steps: int) -> tuple[float, float]:
+    """Return what a value with so many steps to go can be, from the signals logged."""
+    low, high = min(float(problem.signal.min()), 0.0) * steps, max(float(problem.signal.max()), 0.0) * steps
+    return (max(low, 0.0), min(high, 1.0)) if problem.question.kind == "probability" else (low, high)
