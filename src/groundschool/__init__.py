@@ -30,6 +30,7 @@ _HOME = {
     "read": "groundschool.data",
     "rollout": "groundschool.evaluation",
     "run": "groundschool.pipeline",
+    "select": "groundschool.safety.selection",
     "split": "groundschool.data",
     "train": "groundschool.training",
     "train_population": "groundschool.training",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
     from groundschool.safety.constraints import Constraint
+    from groundschool.safety.selection import select
     from groundschool.training import train, train_population
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "read",
     "rollout",
     "run",
+    "select",
     "split",
     "train",
     "train_population",

@@ -1,0 +1,344 @@
+"""Choosing among candidates from a log alone, nobody being judged on what it studied.
+
+Split, select, retrain (Nie et al. 2022, arXiv:2210.08642): the log is halved several times, every candidate is trained
+on one half and evaluated offline on the other, and the candidate that stands best on average is trained anew on the
+whole. What is ranked are ways to make a policy; the policy that is handed out was itself judged by nobody yet.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from groundschool.data import Dataset
+from groundschool.errors import DivergenceError, InputError
+from groundschool.evaluation.estimate import Estimate
+from groundschool.evaluation.estimators import estimator
+from groundschool.evaluation.evaluator import Evaluator
+from groundschool.evaluation.intervals import finite_or_none
+from groundschool.evaluation.question import Question
+from groundschool.policies.policy import DiscretePolicy, FloatArray, apply_masks
+from groundschool.safety.candidates import LOGGER, Candidate, Candidates
+from groundschool.safety.constraints import Constraint
+from groundschool.safety.ranking import Judgement, Standing, rank
+from groundschool.safety.reasoning import explain
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Which candidate was chosen, why, and everything that was seen of the others.
+
+    Attributes
+    ----------
+    chosen : str
+        A candidate, or "logger": keep the policy that wrote the log.
+    feasible : bool
+        Whether trusted bounds show that the chosen one keeps all limits. Where they do for nobody, the chosen one is
+        the least violating.
+    policy : Policy or None
+        The chosen candidate, trained on the whole log; None for the logger.
+    why : tuple of str
+        Whole sentences.
+    standings : tuple of Standing
+        Everybody in order, the logger among them.
+    judgements : tuple of Judgement
+        Everybody in every split.
+    judged : (splits, E) bool
+        Which episodes each split judged on; candidates studied the others.
+    constraints : tuple of Constraint
+    method : str
+    confidence : float
+        One-sided, of each bound by itself. The best of many bounds is no longer a bound.
+    discount : float
+        Of return; costs are not discounted.
+    seed : int
+    log : str
+        Fingerprint of the log.
+    """
+
+    chosen: str
+    feasible: bool
+    policy: Any
+    why: tuple[str, ...]
+    standings: tuple[Standing, ...]
+    judgements: tuple[Judgement, ...]
+    judged: NDArray[np.bool_] = field(repr=False)
+    constraints: tuple[Constraint, ...]
+    method: str
+    confidence: float
+    discount: float
+    seed: int
+    log: str
+
+    def __str__(self) -> str:
+        return " ".join(self.why)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-ready values; what is infinite or undefined is None. No identity of an episode is in it."""
+        return {
+            "chosen": self.chosen,
+            "feasible": self.feasible,
+            "why": list(self.why),
+            "standings": [standing.to_json() for standing in self.standings],
+            "judgements": [judgement.to_json() for judgement in self.judgements],
+            "splits": [{"judged": int(row.sum()), "studied": int((~row).sum())} for row in self.judged],
+            "constraints": [constraint.to_json() for constraint in self.constraints],
+            "method": self.method,
+            "confidence": self.confidence,
+            "discount": finite_or_none(self.discount),
+            "seed": self.seed,
+            "log": self.log,
+        }
+
+
+class Examiner(Protocol):
+    """What judges policies on one log."""
+
+    def evaluate(self, policy: Any, *, of: str, method: str, confidence: float) -> Estimate:
+        """Estimate one number about one policy."""
+        ...
+
+
+class Examiners(Protocol):
+    """What makes the examiner of a log."""
+
+    def __call__(self, log: Dataset, *, behavior: Any, discount: float, seed: int) -> Examiner:
+        """Return the examiner of a log."""
+        ...
+
+
+def select(
+    log: Dataset,
+    candidates: Mapping[str, Candidate],
+    *,
+    constraints: Sequence[Constraint] = (),
+    splits: int = 5,
+    confidence: float = 0.95,
+    seed: int = 0,
+    discount: float = 1.0,
+    method: str = "auto",
+    behavior: Any = None,
+) -> Selection:
+    """Choose among candidates by the lower bound of return, subject to upper bounds of costs, and retrain the choice.
+
+    In each split every candidate is trained on half of the log and judged on the other half (the second split swaps the
+    halves of the first, and so on). Those whose upper bounds of costs are within the limits are ranked by the lower
+    bound of return, both averaged over splits. Candidates whose estimates most splits do not trust rank behind all
+    others. The logger stands among the candidates, judged on the same halves; it is chosen where nobody is better, or
+    nobody else can be trusted. See `groundschool.safety.ranking.rank` for the rules in full.
+
+    Parameters
+    ----------
+    log : Dataset
+        Discrete actions. Keep the episodes out of it on which the chosen policy will be certified.
+    candidates : mapping of str to (callable or (algorithm, options))
+        ``callable(log, seed)`` returns a policy; ``("cql", {"conservative_weight": 2.0})`` is trained by
+        `groundschool.train` with these options, those that one program can train side by side as one population.
+    constraints : sequence of Constraint
+    splits : int
+        At least 1; an even number judges every episode equally often.
+    confidence : float
+        From 0.5 to below 1: one-sided, of each bound.
+    seed : int
+        Of the halves, of the estimates, and of every candidate whose options name no other.
+    discount : float
+        In (0, 1], of return.
+    method, behavior
+        As in `groundschool.evaluate`.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    InputError
+        For a candidate, a constraint or a setting that is not valid, and a log of a single episode (or group).
+    """
+    return select_with(
+        Evaluator,
+        log,
+        candidates,
+        constraints=constraints,
+        splits=splits,
+        confidence=confidence,
+        seed=seed,
+        discount=discount,
+        method=method,
+        behavior=behavior,
+    )
+
+
+def select_with(
+    examiners: Examiners,
+    log: Dataset,
+    candidates: Mapping[str, Candidate],
+    *,
+    constraints: Sequence[Constraint],
+    splits: int,
+    confidence: float,
+    seed: int,
+    discount: float,
+    method: str,
+    behavior: Any,
+) -> Selection:
+    """Do what `select` does, the estimates being made by `examiners`."""
+    named, limits = Candidates(candidates), tuple(constraints)
+    _check(log, limits, confidence, method)
+    seed = _whole(seed, "seed", 0)
+    judged = halves(log, _whole(splits, "splits", 1), seed)
+    judgements: list[Judgement] = []
+    for split, held_out in enumerate(judged):
+        policies = {LOGGER: _Anyone(log), **named.train(log.select(~held_out), seed)}
+        examined = _Examined(examiners, log.select(held_out), behavior, discount, seed, method, confidence)
+        for of in dict.fromkeys(("return", *(limit.of for limit in limits))):
+            judgements += [examined.judge(name, policy, of, split) for name, policy in policies.items()]
+    standings = rank(judgements, limits)
+    chosen, policy, failures = _retrained(standings, named, log, seed)
+    return Selection(
+        chosen=chosen.candidate,
+        feasible=chosen.status == "feasible",
+        policy=policy,
+        why=(*failures, *explain(chosen, standings, limits, judged.sum(axis=1).min(), len(judged), confidence)),
+        standings=standings,
+        judgements=tuple(judgements),
+        judged=judged,
+        constraints=limits,
+        method=method,
+        confidence=confidence,
+        discount=discount,
+        seed=seed,
+        log=log.fingerprint,
+    )
+
+
+def halves(log: Dataset, splits: int, seed: int) -> NDArray[np.bool_]:
+    """Halve a log several times, by episode, or by group where it has groups.
+
+    Parameters
+    ----------
+    log : Dataset
+    splits : int
+    seed : int
+
+    Returns
+    -------
+    (splits, E) bool
+        True for the half that is judged on. Rows 0 and 1 swap the halves of one division, 2 and 3 those of another, and
+        so on; of an odd number of units the larger half is studied first.
+    """
+    unit = np.arange(log.n_episodes) if log.groups is None else np.unique(log.groups, return_inverse=True)[1]
+    n = int(unit.max()) + 1
+    if n < 2:
+        what = "one episode" if log.groups is None else "episodes of one group"
+        raise InputError(f"the log has {what}: selection studies one part and judges on another. Log more of them.")
+    rng = np.random.default_rng([seed, 1])
+    rows = []
+    for _ in range(-(-splits // 2)):
+        second = np.zeros(n, np.bool_)
+        second[rng.permutation(n)[: n // 2]] = True
+        rows += [second[unit], ~second[unit]]
+    return np.stack(rows[:splits])
+
+
+@dataclass(frozen=True, eq=False)
+class _Anyone(DiscretePolicy):
+    """Stands where a policy is asked for and none is meant: the logger's own outcomes depend on no target."""
+
+    log: Dataset
+    name: str = LOGGER
+
+    @property
+    def n_actions(self) -> int:  # type: ignore[override]
+        assert self.log.n_actions is not None
+        return self.log.n_actions
+
+    def probabilities(self, observations: ArrayLike, *, masks: ArrayLike | None = None) -> FloatArray:
+        shape = (len(np.asarray(observations)), self.n_actions)
+        return apply_masks(np.full(shape, 1.0 / self.n_actions), masks)
+
+
+class _Examined:
+    """The half that is judged on, with costs undiscounted."""
+
+    def __init__(
+        self,
+        examiners: Examiners,
+        log: Dataset,
+        behavior: Any,
+        discount: float,
+        seed: int,
+        method: str,
+        confidence: float,
+    ) -> None:
+        self.costs = examiners(log, behavior=behavior, discount=1.0, seed=seed)
+        self.returns = (
+            self.costs if discount == 1.0 else examiners(log, behavior=behavior, discount=discount, seed=seed)
+        )
+        self.log, self.discount, self.method, self.confidence = log, discount, method, confidence
+
+    def judge(self, name: str, policy: Any, of: str, split: int) -> Judgement:
+        if isinstance(policy, DivergenceError):
+            low, high = Question.parse(of, self.log).possible(self.log, self.discount if of == "return" else 1.0)
+            return Judgement(name, split, of, float("nan"), low, high, False, (str(policy),))
+        examiner = self.returns if of == "return" else self.costs
+        method = "logged" if name == LOGGER else self.method
+        found = examiner.evaluate(policy, of=of, method=method, confidence=self.confidence)
+        lower, upper = found.lower_bound(self.confidence), found.upper_bound(self.confidence)
+        return Judgement(name, split, of, found.value, lower, upper, found.trusted, found.reasons)
+
+
+def _retrained(
+    standings: Sequence[Standing], named: Candidates, log: Dataset, seed: int
+) -> tuple[Standing, Any, tuple[str, ...]]:
+    """Train the best on the whole log; where it diverges, the next best."""
+    failures: list[str] = []
+    for standing in _eligible(standings):
+        if standing.candidate == LOGGER:
+            return standing, None, tuple(failures)
+        policy = named.train(log, seed, only=standing.candidate)[standing.candidate]
+        if not isinstance(policy, DivergenceError):
+            return standing, policy, tuple(failures)
+        failures.append(f"{standing.candidate!r} stood best, and diverged when trained on the whole log: {policy}")
+    raise AssertionError("the logger is always eligible")
+
+
+def _eligible(standings: Sequence[Standing]) -> Iterator[Standing]:
+    """Yield who may be chosen, best first: nobody untrusted, and behind all others the logger."""
+    trusted = [standing for standing in standings if standing.status != "untrusted"]
+    yield from trusted
+    yield next(standing for standing in standings if standing.candidate == LOGGER)
+
+
+def _check(log: Dataset, constraints: tuple[Constraint, ...], confidence: float, method: str) -> None:
+    if not isinstance(log, Dataset):
+        raise InputError(
+            f"log is a {type(log).__name__}, expected a Dataset. Read it with groundschool.read, or make one with "
+            "Dataset.from_arrays."
+        )
+    for constraint in constraints:
+        if not isinstance(constraint, Constraint):
+            raise InputError(
+                f"constraints: {constraint!r} is a {type(constraint).__name__}, expected a Constraint such as "
+                'gs.Constraint("hypotension", kind="probability", limit=0.05).'
+            )
+        constraint.require(log)
+    if not 0.5 <= confidence < 1.0:
+        raise InputError(f"confidence is {confidence!r}, expected a number from 0.5 to below 1, such as 0.95.")
+    if method != "auto":
+        estimator(method)
+
+
+def _whole(value: Any, name: str, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise InputError(f"{name} is {value!r}, expected a whole number of at least {least}.")
+    return number
