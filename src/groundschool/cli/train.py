@@ -58,6 +58,7 @@ def verb(
     if as_json:
         facts = record.to_json()
         facts["episodes"] = len(facts.pop("episode_hashes"))
+        del facts["content_hashes"]
         emit({"bundle": str(out), **facts})
         return
     from groundschool.cli import tables

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.evaluation._checks import checked_probabilities, policy_name, require_actions
+from groundschool.evaluation.diagnostics.overlap import overlap
 from groundschool.evaluation.intervals import clustered_error, finite_or_none
 from groundschool.policies.policy import Policy
 
@@ -141,7 +142,7 @@ def calibration(policy: Policy, log: Dataset, bins: int = 10) -> Calibration:
             for action, (predicted, observed) in enumerate(zip(p.mean(axis=0), taken.mean(axis=0), strict=True))
         ),
         impossible=impossible,
-        in_sample=_studied(policy, log),
+        in_sample=bool(overlap(log, policy).reasons),
     )
 
 
@@ -156,14 +157,3 @@ def _reliability(
     rate = np.bincount(index, weights=happened, minlength=bins)[used] / n[used]
     table = tuple(ReliabilityBin(float(m), float(r), int(k)) for m, r, k in zip(mean, rate, n[used], strict=True))
     return table, float((np.abs(mean - rate) * n[used]).sum() / n.sum())
-
-
-def _studied(policy: Any, log: Dataset) -> bool:
-    """Whether the policy, or the one that it is made of, was trained on an episode of the log."""
-    layer = policy
-    while layer is not None:
-        record = getattr(layer, "training", None)
-        if record is not None and not set(record.episode_hashes).isdisjoint(log.episode_hashes.tolist()):
-            return True
-        layer = getattr(layer, "policy", None)
-    return False

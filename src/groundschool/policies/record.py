@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+_TUPLES = ("episode_hashes", "notes", "content_hashes")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRecord:
@@ -28,6 +30,8 @@ class TrainingRecord:
         Metrics by chunk; the key ``step`` holds the step at the end of each.
     notes : tuple of str
         What a reader must know: dropped transitions, how observations were encoded, the support rule.
+    content_hashes : tuple of str
+        One a training episode, of its rows alone: the same for a copy under another id. Empty in older records.
     """
 
     algorithm: str
@@ -42,12 +46,13 @@ class TrainingRecord:
     episode_hashes: tuple[str, ...]
     curves: dict[str, list[float]]
     notes: tuple[str, ...]
+    content_hashes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON-ready values."""
-        return {**dataclasses.asdict(self), "episode_hashes": list(self.episode_hashes), "notes": list(self.notes)}
+        return {**dataclasses.asdict(self), **{name: list(getattr(self, name)) for name in _TUPLES}}
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> TrainingRecord:
         """Rebuild a record written by ``to_json``."""
-        return cls(**{**facts, "episode_hashes": tuple(facts["episode_hashes"]), "notes": tuple(facts["notes"])})
+        return cls(**{**facts, **{name: tuple(facts[name]) for name in _TUPLES if name in facts}})

@@ -14,7 +14,8 @@ import numpy as np
 from groundschool.algorithms.config import AlgorithmConfig, configure
 from groundschool.algorithms.registry import ALGORITHMS
 from groundschool.algorithms.types import Algorithm, Spec
-from groundschool.data import Dataset
+from groundschool.data import Dataset, content
+from groundschool.data.raw import RawLog
 from groundschool.errors import InputError
 from groundschool.policies.intake import Intake
 from groundschool.policies.network import NetworkPolicy
@@ -213,6 +214,7 @@ class _Training:
         """Read every member's policy off the current state."""
         networks = jax.tree.map(np.asarray, self.algorithm.networks(self.state))
         hashes = tuple(str(digest) for digest in self.log.episode_hashes)
+        contents = tuple(f"{digest:016x}" for digest in content.episode_hashes(RawLog.of(self.log)).tolist())
         return [
             NetworkPolicy(
                 name=name,
@@ -236,6 +238,7 @@ class _Training:
                     episode_hashes=hashes,
                     curves={metric: list(values) for metric, values in self.curves[index].items()},
                     notes=self.prepared.notes,
+                    content_hashes=contents,
                 ),
             )
             for index, (name, member) in enumerate(zip(names, self.members, strict=True))
