@@ -40,10 +40,12 @@ class World:
     intent : (S, A)
         What the logger means to do.
     epsilon : float
-        The share of its actions that are uniform instead, over those allowed.
+        The share of its actions that are noise instead.
     masks : (S, A) bool or None
     reward_noise : float
         Standard deviation of the noise on each reward.
+    noise : (S, A) or None
+        What the logger does where it does not do what it means to; by default anything that is allowed, alike.
     """
 
     name: str
@@ -53,6 +55,7 @@ class World:
     epsilon: float
     masks: NDArray[np.bool_] | None = None
     reward_noise: float = 0.0
+    noise: Table | None = None
 
     @property
     def cost(self) -> str:
@@ -66,8 +69,8 @@ class World:
         return np.asarray(allowed / allowed.sum(axis=1, keepdims=True))
 
     def noisy(self, epsilon: float) -> Table:
-        """Return the intent with a share of uniform actions, (S, A)."""
-        return (1.0 - epsilon) * self.intent + epsilon * self.uniform
+        """Return the intent with another share of noise, (S, A)."""
+        return (1.0 - epsilon) * self.intent + epsilon * (self.uniform if self.noise is None else self.noise)
 
     @property
     def logger(self) -> Table:
@@ -112,21 +115,32 @@ def one_hot(actions: ArrayLike, n_actions: int) -> Table:
     return np.eye(n_actions)[np.asarray(actions, np.int64)]
 
 
-def plan(model: TabularModel, allowed: NDArray[np.bool_] | None, signal: NDArray[np.float64] | None = None) -> Table:
+def plan(
+    model: TabularModel,
+    allowed: NDArray[np.bool_] | None,
+    signal: NDArray[np.float64] | None = None,
+    *,
+    fallback: Table | None = None,
+) -> Table:
     """Return the actions that are best with the whole horizon to go, (S, A), among the allowed ones.
 
     A signal, broadcastable to (S, A, S), takes the place of the rewards; the first of several best actions is taken.
+    A fallback, (S, A), acts in the states that allow no action, and the plan reckons with it.
     """
     reward = model.rewards if signal is None else np.broadcast_to(signal, model.transitions.shape)
     expected = np.einsum("sao,sao->sa", model.transitions, reward)
     kernel = model.transitions.reshape(-1, model.n_states)
     values = np.zeros(model.n_states)
     best = np.zeros(model.n_states, np.int64)
+    bare = np.zeros(model.n_states, np.bool_) if allowed is None else ~allowed.any(axis=1)
     for _ in range(model.horizon):
         gain = expected + (kernel @ values).reshape(expected.shape)
-        gain = gain if allowed is None else np.where(allowed, gain, -np.inf)
-        best = np.argmax(gain, axis=1)
-        values = gain[np.arange(len(gain)), best] * ~model.terminal
+        open_to = gain if allowed is None else np.where(allowed | bare[:, None], gain, -np.inf)
+        best = np.argmax(open_to, axis=1)
+        values = gain[np.arange(len(gain)), best]
+        if fallback is not None:
+            values = np.where(bare, (fallback * gain).sum(axis=1), values)
+        values = values * ~model.terminal
     return one_hot(best, model.n_actions)
 
 
@@ -188,21 +202,26 @@ def random_world(
 ) -> World:
     """Draw a process; the last two states are a goal and a hazard.
 
-    A fifth of all pairs of a state and an action are dangerous, with a risk of .02 to .3. The logger means to take the
-    actions that look best on rewards seen through noise, so that better policies than its own are left to be found.
+    A fifth of all pairs of a state and an action are dangerous, with a risk of .02 to .3. One action in a tenth of the
+    states is a trap, with a risk of .9, which the logger knows and hardly ever takes. It means to take the actions
+    that look best on rewards seen through noise, so that better policies than its own are left to be found.
     """
     rng = np.random.default_rng([states, actions, branches, horizon, seed])
     goal, hazard = states - 2, states - 1
     shape = (states, actions)
     risk = np.where(rng.random(shape) < 0.2, rng.uniform(0.02, 0.3, shape), 0.0)
-    finish = rng.exponential(ending, shape).clip(0.0, 0.5)
+    trapped = rng.permutation(states - 2)[: max(states // 10, 2)]
+    trap = np.zeros(shape, np.bool_)
+    trap[trapped, rng.integers(actions, size=len(trapped))] = True
+    risk[trap] = 0.9
+    finish = np.where(trap, 0.0, rng.exponential(ending, shape).clip(0.0, 0.5))
     transitions = np.zeros((states, actions, states))
     for s in range(states - 2):
         for a in range(actions):
             reached = rng.choice(states - 2, size=branches, replace=False)
             transitions[s, a, reached] = rng.dirichlet(np.ones(branches)) * (1.0 - risk[s, a] - finish[s, a])
     transitions[:-2, :, goal], transitions[:-2, :, hazard] = finish[:-2], risk[:-2]
-    transitions[goal, :, goal] = transitions[hazard, :, hazard] = 1.0
+    transitions[-2:] = np.eye(states)[-2:, None]
     rewards = rng.normal(size=(*shape, 1)) + rng.normal(scale=0.5, size=(*shape, states))
     rewards[:, :, goal] += 5.0
     rewards[:, :, hazard] -= 10.0
@@ -211,7 +230,17 @@ def random_world(
     terminal = np.arange(states) >= states - 2
     model = TabularModel(transitions, rewards, {"hazard": np.eye(states)[hazard]}, terminal, initial, horizon)
     blurred = model.rewards + rng.normal(scale=1.5, size=(*shape, 1))
-    return World(name, "random", model, plan(model, None, blurred), epsilon, reward_noise=reward_noise)
+    noise = np.where(trap, 0.002, 1.0)
+    intent = plan(model, ~trap, blurred)
+    return World(
+        name,
+        "random",
+        model,
+        intent,
+        epsilon,
+        reward_noise=reward_noise,
+        noise=noise / noise.sum(axis=1, keepdims=True),
+    )
 
 
 WORLDS: dict[str, Callable[[str], World]] = {
