@@ -1,0 +1,135 @@
+"""Action probabilities predicted from other folds: by counting, or by cloning; calibrated on what was held out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundschool.data import Dataset
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # rows that the shares in all, or near, states are worth
+WIDTHS = (0.1, 0.2, 0.4, 0.8)  # of what is near, in standard deviations
+TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+_STATES = 2_000  # whose distances fit a matrix
+_EPOCHS, _BATCH = 20, 128
+_STEPS = (1_000, 8_000)
+
+
+def counted(
+    observations: NDArray[Any],
+    code: IntArray,
+    actions: IntArray,
+    masks: BoolArray | None,
+    n_actions: int,
+    fold: IntArray,
+) -> FloatArray:
+    """Return the shares of actions in each row's state in other folds, shrunk to their shares in all, or near, states.
+
+    Parameters
+    ----------
+    observations : (N, d...) float or (N,) int64
+        Numbers say which states are near each other; ids do not.
+    code : (N,) int64
+        The state of each row, from 0: an observation with its mask.
+    actions : (N,) int64
+    masks : (N, A) bool or None
+    n_actions : int
+    fold : (N,) int64
+        From 0. A single fold is predicted from itself.
+
+    Returns
+    -------
+    (N, A) float64
+        Above 0 for all allowed actions.
+    """
+    S = int(code.max()) + 1
+    first = np.zeros(S, np.int64)
+    first[code[::-1]] = np.arange(len(code))[::-1]
+    allowed = np.ones((S, n_actions), np.bool_) if masks is None else masks[first]
+    folds = [np.flatnonzero(fold == k) for k in range(int(fold.max()) + 1)]
+    own = [np.bincount(code[at] * n_actions + actions[at], minlength=S * n_actions).reshape(S, -1) for at in folds]
+    others = [np.sum(own, axis=0) - counts for counts in own] if len(own) > 1 else own
+    best: list[FloatArray] = []
+    best_fit = -np.inf
+    for near in (None, *_nearness(observations[first])):
+        priors = [_prior(counts, allowed, near) for counts in others]
+        for strength in STRENGTHS:
+            tables = [_shares(counts + strength * prior) for counts, prior in zip(others, priors, strict=True)]
+            logs = zip(own, tables, strict=True)
+            fit = float(sum((counts * np.log(np.where(counts > 0, table, 1.0))).sum() for counts, table in logs))
+            if fit > best_fit:
+                best, best_fit = tables, fit
+    answer = np.empty((len(code), n_actions))
+    for at, table in zip(folds, best, strict=True):
+        answer[at] = table[code[at]]
+    return answer
+
+
+def _nearness(observations: NDArray[Any]) -> list[FloatArray]:
+    """Return how near states are to each other, (S, S), at several widths; nothing for ids, or too many states."""
+    if observations.ndim == 1 or not 2 <= len(observations) <= _STATES:
+        return []
+    points = observations.reshape(len(observations), -1).astype(np.float64)
+    points = np.nan_to_num(points, nan=0.0)
+    points = (points - points.mean(axis=0)) / np.maximum(points.std(axis=0), 1e-12)
+    size = np.square(points).sum(axis=1)
+    distance = np.maximum(size[:, None] + size - 2.0 * points @ points.T, 0.0)
+    return [np.exp(-distance / (2.0 * width**2)) for width in WIDTHS]
+
+
+def _prior(counts: IntArray, allowed: BoolArray, near: FloatArray | None) -> FloatArray:
+    """Return the shares of actions among what each state allows, over all states or over those near it, (S, A)."""
+    visits = allowed * counts.sum(axis=1, keepdims=True)
+    overall = (counts.sum(axis=0) + 1.0) / (visits.sum(axis=0) + counts.shape[1])
+    prior = np.broadcast_to(overall, counts.shape)
+    if near is not None:
+        prior = (near @ counts + overall) / (near @ visits + 1.0)
+    return _shares(np.where(allowed, prior, 0.0))
+
+
+def _shares(weights: FloatArray) -> FloatArray:
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def learned(log: Dataset, fold: IntArray, seed: int) -> FloatArray:
+    """Return the probabilities of behavior clones of the other folds, (N, A), tempered and mixed; as `counted`."""
+    from groundschool.training import train
+
+    assert log.n_actions is not None
+    n_folds = int(fold.max()) + 1
+    allowed = np.ones((log.n_steps, log.n_actions), np.bool_) if log.action_masks is None else log.action_masks
+    table, prior = np.empty(allowed.shape), np.empty(allowed.shape)
+    steps = int(np.clip(log.n_steps * _EPOCHS // _BATCH, *_STEPS))
+    for k in range(n_folds):
+        own = fold == k
+        others = fold != k if n_folds > 1 else own
+        part = log.select(others[log.starts[:-1]])
+        clone = train(part, "bc", steps=steps, batch_size=_BATCH, seed=seed)
+        table[own] = clone.probabilities(
+            log.observations[own], masks=None if log.action_masks is None else allowed[own]
+        )
+        taken = np.bincount(part.actions, minlength=log.n_actions)
+        overall = (taken + 1.0) / (allowed[others].sum(axis=0) + log.n_actions)
+        prior[own] = _shares(np.where(allowed[own], overall, 0.0))
+    return _calibrated(table, prior, log.actions)
+
+
+def _calibrated(table: FloatArray, prior: FloatArray, actions: IntArray) -> FloatArray:
+    """Return the temperature and the share of the prior under which the actions are most likely, applied."""
+    best, best_fit = table, -np.inf
+    for temperature in TEMPERATURES:
+        tempered = table ** (1.0 / temperature)
+        tempered /= tempered.sum(axis=1, keepdims=True)
+        for share in SHARES:
+            mixed = (1.0 - share) * tempered + share * prior
+            fit = float(np.log(mixed[np.arange(len(actions)), actions]).sum())
+            if fit > best_fit:
+                best, best_fit = mixed, fit
+    return best
