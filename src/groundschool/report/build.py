@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from groundschool.report import words
+from groundschool.report import evaluation_reading, words
 from groundschool.report.document import document
 from groundschool.report.facts import ReportData
 from groundschool.report.figures import Drawing, draw
@@ -67,7 +67,7 @@ def render(facts: dict[str, Any], images: dict[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(words.FILTERS)
+    environment.filters.update(words.FILTERS | evaluation_reading.FILTERS)
     sources = {name: base64.b64encode(image.encode()).decode() for name, image in images.items()}
     looks = {policy["name"]: look(policy["color"]) for policy in facts["policies"]}
     keys = {name: (chosen.color, _MARKERS[chosen.marker]) for name, chosen in looks.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groundschool.evaluation.tabular import ExactValue
+from groundschool.report import evaluation_section
 from groundschool.report.data_section import section
 from groundschool.report.facts import LogFacts, PolicyFacts, ReportData
 from groundschool.report.outcomes import event_names
@@ -38,6 +39,7 @@ def document(data: ReportData, drawings: Sequence[Drawing]) -> dict[str, Any]:
         "environment": data.environment,
         "online_episodes": sum(policy.rollout.episodes for policy in data.policies if policy.rollout is not None),
         "diagnosed_on": data.diagnosed_on,
+        "offline": evaluation_section.heading(data),
         "events": event_names([o for policy in data.policies for o in (policy.rollout, policy.exact) if o is not None]),
         "policies": policies,
         "figures": [
@@ -119,6 +121,7 @@ def _policy(policy: PolicyFacts) -> dict[str, Any]:
         "encoding": policy.encoding,
         "rollout": None if policy.rollout is None else policy.rollout.summary(),
         "exact": None if policy.exact is None else _exact(policy.exact),
+        "offline": evaluation_section.section(policy),
         "mismatch": None if policy.mismatch is None else policy.mismatch.summary(),
         "sanity": None if policy.sanity is None else policy.sanity.summary(),
         "calibration": None if policy.calibration is None else policy.calibration.summary(),
@@ -136,6 +139,7 @@ def _training(record: TrainingRecord) -> dict[str, Any]:
     facts = record.to_json()
     # The hashes stand for single episodes: their number is enough here, the bundle keeps them.
     facts["episodes"] = len(facts.pop("episode_hashes"))
+    del facts["content_hashes"]
     facts["steps_per_second"] = record.steps / record.seconds if record.seconds > 0 else None
     facts["final"] = {name: curve[-1] for name, curve in record.curves.items() if curve and name != "step"}
     return facts

@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 
 from groundschool.errors import InputError
 from groundschool.evaluation.answers import Answers
+from groundschool.report.evaluation_reading import interval, reliable, value
 from groundschool.report.evaluation_section import section
 from groundschool.report.facts import PolicyFacts
 from groundschool.report.style import INK, MUTED, WIDTH, Look, canvas, look, plain, rows, style
-from groundschool.report.words import number, percent
+from groundschool.report.words import percent
 
 if TYPE_CHECKING:
     from groundschool.evaluation.estimate import Estimate
@@ -130,10 +131,10 @@ def _panel(axes: Axes, question: Mapping[str, Any], drawn: Sequence[Row]) -> Non
     axes.xaxis.set_major_locator(MaxNLocator(5))
     for at, row in enumerate(drawn):
         _row(axes, at, row, scale)
-        _figures(axes, at, row.estimate, share)
+        _figures(axes, at, row.estimate)
     rows(axes, [plain(row.label) for row in drawn])
     level = percent(drawn[0].estimate["confidence"], 0)
-    axes.set_title(plain(f"{question['words'][0].upper()}{question['words'][1:]}"))
+    axes.set_title(plain(question["title"]))
     axes.set_xlabel(f"{'share of episodes (%)' if share else question['unit']}, with {level} intervals")
     if low < 0 < high and not share:
         axes.axvline(0, color=MUTED, lw=0.8, zorder=0.5)
@@ -180,40 +181,20 @@ def _span(
             axes.plot(edge, at, marker, color=color, ms=5, zorder=3, clip_on=False)
 
 
-def _figures(axes: Axes, at: float, one: Mapping[str, Any], share: bool) -> None:
+def _figures(axes: Axes, at: float, one: Mapping[str, Any]) -> None:
     """Write the numbers and what they rest on beside a row."""
-    value = percent(one["value"]) if share else number(one["value"], _decimals(one))
-    if one["trusted"]:
-        first, second = f"{value}  {_between(one, share)}", one["assurance"]
-    else:
-        first = "not trusted" if one["value"] is None else f"({value})  not trusted"
-        second = f"rely on {_between(one, share)}"
+    first, second = interval(one), one["assurance"]
+    if not one["trusted"]:
+        first, second = f"({value(one)})  not trusted", f"rely on {reliable(one)}"
     below = axes.get_yaxis_transform()
-    axes.text(1.03, at - 0.02, first, transform=below, va="bottom", fontsize=9, color=INK if one["trusted"] else MUTED)
-    axes.text(1.03, at + 0.04, second, transform=below, va="top", fontsize=8, color=MUTED)
-
-
-def _between(one: Mapping[str, Any], share: bool) -> str:
-    lower, upper = one["lower"], one["upper"]
-    if lower is None and upper is None:
-        return "nothing"
-    if share:
-        return f"[{number(100.0 * lower, 1)}, {number(100.0 * upper, 1)}]"
-    decimals = _decimals(one)
-    low = "−∞" if lower is None else number(lower, decimals)
-    high = "∞" if upper is None else number(upper, decimals)
-    return f"[{low}, {high}]"
-
-
-def _decimals(one: Mapping[str, Any]) -> int:
-    lower, upper = one["lower"], one["upper"]
-    width = upper - lower if lower is not None and upper is not None else 0.0
-    return min(max(1 - math.floor(math.log10(width)), 1), 4) if width > 0 else 2
+    color = INK if one["trusted"] else MUTED
+    axes.text(1.03, at - 0.02, plain(first), transform=below, va="bottom", fontsize=9, color=color)
+    axes.text(1.03, at + 0.04, plain(second), transform=below, va="top", fontsize=8, color=MUTED)
 
 
 def _limits(drawn: Sequence[Row], scale: float, share: bool) -> tuple[float, float]:
     """Return the ends of the axis: all that is trusted, and of what is not no more than as much again."""
-    sure = [value for row in drawn if row.estimate["trusted"] for value in _ends(row.estimate, row.estimate)]
+    sure = [v for row in drawn if row.estimate["trusted"] for v in _ends(row.estimate, row.estimate)]
     sure += [row.exact for row in drawn if row.exact is not None]
     doubted = [v for row in drawn if not row.estimate["trusted"] for v in _ends(row.estimate, row.estimate["claimed"])]
     every = sure or doubted or [0.0]
@@ -225,8 +206,8 @@ def _limits(drawn: Sequence[Row], scale: float, share: bool) -> tuple[float, flo
     return (max(low, -2.0), min(high, 102.0)) if share else (low, high)
 
 
-def _ends(one: Mapping[str, Any], interval: Mapping[str, Any]) -> Iterable[float]:
-    return (value for value in (one["value"], interval["lower"], interval["upper"]) if value is not None)
+def _ends(one: Mapping[str, Any], bounds: Mapping[str, Any]) -> Iterable[float]:
+    return (v for v in (one["value"], bounds["lower"], bounds["upper"]) if v is not None)
 
 
 def _key(figure: Figure, drawn: Sequence[Row]) -> None:

@@ -57,6 +57,8 @@ def section(policy: PolicyFacts) -> dict[str, Any] | None:
                 "inside": _inside(found[0], _exact(policy, of)),
             }
         )
+    for question in questions:
+        question["repeats"] = _repeats(question, questions)
     mains = [question["main"] for question in questions]
     others = [one for question in questions for one in question["estimates"][1:]]
     return {
@@ -68,11 +70,6 @@ def section(policy: PolicyFacts) -> dict[str, Any] | None:
         "notes": grouped(mains, "notes"),
         "support": _first(mains, "support"),
         "weights": _weights(mains + others),
-        "self_tests": [
-            {"words": words_of(one["of"])["words"], "of": one["of"], **found}
-            for one in mains
-            if (found := one["diagnostics"].get("self_test"))
-        ],
         "problems": list(answers.problems),
     }
 
@@ -82,19 +79,20 @@ def heading(data: ReportData) -> dict[str, Any] | None:
     judged = [(policy.name, policy.offline) for policy in data.policies if policy.offline is not None]
     if not judged:
         return None
-    first = judged[0][1].estimates[0]
     found = [one for _, answers in judged for one in answers.estimates]
+    logged = [estimate(one) for one in judged[0][1].logged]
     return {
         "on": data.evaluated_on,
-        "episodes": first.n_episodes,
-        "horizon": first.horizon,
-        "confidence": first.confidence,
-        "discount": first.discount,
-        "questions": [words_of(of) for of in dict.fromkeys(one.of for one in found)],
-        "assurances": {name: ASSURANCES[name] for name in ASSURANCES if any(one.assurance == name for one in found)},
-        "logged": [estimate(one) for one in judged[0][1].logged],
+        "episodes": found[0].n_episodes,
+        "horizon": found[0].horizon,
+        "confidence": found[0].confidence,
+        "discount": min(one.discount for one in found),  # a probability has none
+        "assurances": {name: words for name, words in ASSURANCES.items() if name in {one.assurance for one in found}},
+        "logged": logged,
         "n_estimates": len(found),
         "n_untrusted": sum(not one.trusted for one in found),
+        "self_tests": _self_tests(found),
+        "notes": _shared_notes([answers.estimates for _, answers in judged]),
     }
 
 
@@ -108,6 +106,7 @@ def estimate(found: Estimate) -> dict[str, Any]:
     claimed = one["diagnostics"].get("claimed") or {}
     return {
         **one,
+        "quantity": words_of(found.of)["words"],
         "name": METHODS.get(found.method, found.method),
         "bound": {"side": side, "confidence": found.confidence, "value": value if math.isfinite(value) else None},
         "claimed": {"lower": claimed.get("lower", one["lower"]), "upper": claimed.get("upper", one["upper"])},
@@ -124,17 +123,15 @@ def asked_by(of: str) -> Question:
 def words_of(of: str) -> dict[str, Any]:
     """Return what is asked, in words and parts."""
     question = asked_by(of)
-    name = f"“{question.cost}”"
-    words = {
-        "return": "return of an episode",
-        "cost": f"{name}, sum of an episode",
-        "probability": f"any {name} in an episode",
-    }
+    words = {"return": "return", "cost": f"sum of “{question.cost}”", "probability": f"any “{question.cost}”"}
+    shown = words[question.kind]
+    where = "of an episode" if question.kind == "return" else "in an episode"
     return {
         "of": of,
         "kind": question.kind,
         "cost": question.cost,
-        "words": words[question.kind],
+        "words": shown,
+        "title": f"{shown[0].upper()}{shown[1:]} {where}",
         "unit": {"return": "reward units", "cost": "cost units", "probability": "share of episodes"}[question.kind],
         "higher_is_better": question.higher_is_better,
     }
@@ -149,11 +146,38 @@ def grouped(estimates: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, 
     return [
         {
             "text": text,
-            "about": list(dict.fromkeys(words_of(one["of"])["words"] for one in ones)),
+            "about": list(dict.fromkeys(one["quantity"] for one in ones)),
             "methods": list(dict.fromkeys(one["name"] for one in ones)),
         }
         for text, ones in found.items()
     ]
+
+
+def _self_tests(found: Sequence[Estimate]) -> list[dict[str, Any]]:
+    """Return the self-test of each question: it is about the log, and the same for all policies."""
+    tests = {one.of: one.diagnostics["self_test"] for one in reversed(found) if one.diagnostics.get("self_test")}
+    asked = [of for of in dict.fromkeys(one.of for one in found) if of in tests]
+    return [{"of": of, "quantity": words_of(of)["words"], **tests[of]} for of in asked]
+
+
+def _shared_notes(by_policy: Sequence[Sequence[Estimate]]) -> list[str]:
+    """Return the notes that every policy has: they are about the log, and are said once."""
+    notes = [dict.fromkeys(note for one in found for note in one.notes) for found in by_policy]
+    return [note for note in notes[0] if len(notes) > 1 and all(note in other for other in notes)]
+
+
+def _repeats(question: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether the sum of a cost is its probability: then no episode has more than one, and a picture is enough."""
+    if question["kind"] != "cost":
+        return False
+    shares = [one for one in questions if one["kind"] == "probability" and one["cost"] == question["cost"]]
+    return any(_same(one["main"], question["main"]) and _same(one["logged"], question["logged"]) for one in shares)
+
+
+def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    if one is None or other is None or one["value"] is None or other["value"] is None:
+        return False
+    return one["trusted"] == other["trusted"] and math.isclose(one["value"], other["value"], abs_tol=1e-9)
 
 
 def _exact(policy: PolicyFacts, of: str) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from groundschool.report import coverage_figure, learning, maps, outcomes
+from groundschool.report import coverage_figure, evaluation_drawings, learning, maps, outcomes
 from groundschool.report.data_section import coverage_alt, named_coverage
 from groundschool.report.facts import ReportData
 from groundschool.report.words import number, percent
@@ -20,7 +20,8 @@ class Drawing(NamedTuple):
     name
         Of the file, without ending.
     section
-        Where on the page: ``log``, ``checked``, ``rollouts``, ``map``, ``diagnostics`` or ``training``.
+        Where on the page: ``log``, ``checked``, ``offline``, ``offline-`` and the place of a policy, ``rollouts``,
+        ``map``, ``diagnostics`` or ``training``.
     title
         The question it answers.
     alt
@@ -48,6 +49,7 @@ def draw(data: ReportData) -> list[Drawing]:
         _visitation(data),
         _rewards(data),
         _coverage(data),
+        *_offline(data),
         *_rollouts(data),
         *_map(data),
         *_diagnostics(data),
@@ -107,6 +109,13 @@ def _coverage(data: ReportData) -> Drawing | None:
         "Places that were never visited have no column."
     )
     return _drawing("coverage", "checked", coverage_figure.coverage(found), coverage_alt(found), caption)
+
+
+def _offline(data: ReportData) -> list[Drawing]:
+    return [
+        _drawing(name, section, figure, alt, caption)
+        for name, section, figure, alt, caption in evaluation_drawings.drawings(data)
+    ]
 
 
 def _rollouts(data: ReportData) -> list[Drawing]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from groundschool.report.data_section import doubts
+from groundschool.report.evaluation_reading import shortly
 from groundschool.report.words import estimate, number, percent, rate
 
 
@@ -23,7 +24,8 @@ def read(facts: Mapping[str, Any]) -> list[dict[str, str]]:
         sentences.append({"about": "The data, checked", "text": text})
     reference = _reference(facts)
     for policy in facts["policies"]:
-        if text := _policy(policy, facts["events"]):
+        before = shortly(policy["offline"]) if policy.get("offline") else ""
+        if text := " ".join(part for part in (before, _policy(policy, facts["events"])) if part):
             if policy["role"] == "learned" and reference is not None and (compared := _compare(policy, reference)):
                 text = f"{text} {compared}"
             sentences.append({"about": policy["name"], "text": text})

@@ -47,6 +47,11 @@ def estimate(interval: Mapping[str, Any] | None) -> str:
     return f"{number(interval['value'], decimals)} {_bounds(interval, 1.0, decimals)}"
 
 
+def rounded(value: float | None, interval: Mapping[str, Any]) -> str:
+    """Return a number with the decimals that an interval around it deserves."""
+    return UNKNOWN if value is None else number(value, _decimals(interval, 1.0))
+
+
 def rate(interval: Mapping[str, Any] | None) -> str:
     """Return ``0.0 % [0.0, 1.8]`` for an interval's JSON on a probability."""
     if interval is None:
@@ -123,6 +128,6 @@ def _bounds(interval: Mapping[str, Any], scale: float, decimals: int) -> str:
 
 FILTERS = {
     word.__name__: word
-    for word in (number, percent, estimate, rate, seconds, breakable, flat, without, option, option_names)
+    for word in (number, percent, estimate, rounded, rate, seconds, breakable, flat, without, option, option_names)
 }
 """The words a template may use, by name."""
