@@ -82,10 +82,6 @@ def counted(problem: Problem, fold: IntArray, shrinkage: float = _SHRINKAGE) -> 
     found = RowValues(np.zeros(problem.n_rows), np.zeros(problem.n_rows), np.where(known, 0.0, np.nan))
     value = np.zeros((K, S))
     for t in reversed(range(problem.horizon)):
-        if 1 <= t < len(begins):
-            rows = order[begins[t - 1] : begins[t]]
-            rows = rows[goes[rows]]
-            found.after[rows] = value[row_fold[rows], states.then[rows]]
         sums = r + problem.discount * (moves @ value.ravel()).reshape(K, S, A)
         mix = sums.sum(axis=2) / np.maximum(visits, 1.0)
         q = (sums + shrinkage * mix[..., None]) / (n + shrinkage)
@@ -97,6 +93,10 @@ def counted(problem: Problem, fold: IntArray, shrinkage: float = _SHRINKAGE) -> 
             rows = order[begins[t] : begins[t + 1]]
             found.taken[rows] = q[row_fold[rows], states.code[rows], problem.actions[rows]]
             found.now[rows] = value[row_fold[rows], states.code[rows]]
+        if 1 <= t < len(begins):
+            rows = order[begins[t - 1] : begins[t]]
+            rows = rows[goes[rows]]
+            found.after[rows] = value[row_fold[rows], states.then[rows]]
     found.after[problem.step + 1 >= problem.horizon] = 0.0
     return found
 

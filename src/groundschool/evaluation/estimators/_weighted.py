@@ -87,7 +87,8 @@ def answer(
     if n_censored and open_ended:
         bounds = _open(problem, bounds)
     flat = is_constant(values)
-    heuristic = flat or not problem.known or undefined or (clip is not None and extra["clipped_rows"] > 0.0)
+    clipped = clip is not None and extra["clipped_rows"] > 0.0
+    heuristic = flat or undefined or clipped or n_censored > 0 or not problem.known
     return Estimation(
         value=value,
         standard_error=math.inf if undefined else standard_error(values, problem.units),

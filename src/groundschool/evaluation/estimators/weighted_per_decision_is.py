@@ -17,7 +17,7 @@ _STEEPEST = 600.0  # fall of the total weight, as a log, that is told apart
 
 
 def estimate(problem: Problem, *, clip: float | None = None) -> Estimation:
-    """Average each step's signal by the running weights of that step, which are made to add up to 1 (Precup et al. 2000).
+    """Average each step's signal by that step's running weights, which are made to add up to 1 (Precup et al. 2000).
 
     All episodes are in the normalization of every step: one that has ended keeps its last weight, as if it went on in
     an end state with signal 0. Running weights then average 1 at every step, and the step's mean is that of all
