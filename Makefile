@@ -14,7 +14,7 @@ define make_venv
 	$(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test test-all test-d3rlpy lint bench docs lock
+.PHONY: demo test test-all test-d3rlpy lint bench bench-ope docs lock
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -37,6 +37,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks
+
+bench-ope: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks ope
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going docs docs/_build/html

@@ -1,6 +1,7 @@
-"""`make bench`: the recorded benchmarks, one after another, each into its file in benchmarks/results.
+"""`make bench` and `make bench-ope`: recorded benchmarks, one after another, each into its file in benchmarks/results.
 
-Run it on a quiet machine. Arguments name some of them: ``python -m benchmarks updates``.
+Run it on a quiet machine. Arguments name some of them: ``python -m benchmarks updates``; ``ope`` stands for all those
+about off-policy evaluation, which are left out where nothing is named.
 """
 
 from __future__ import annotations
@@ -19,11 +20,20 @@ COMMANDS = {
     "time_to_quality": ["time_to_quality.py", "--d3rlpy"],
     "reading": ["reading.py"],
     "checks": ["checks.py"],
+    "ope_calibration": ["ope_calibration.py"],
+    "ope_estimated": ["ope_calibration.py", "--estimated"],
+    "ope_bounds": ["ope_bounds.py"],
+    "ope_fqe": ["ope_fqe.py"],
+    "ope_continuous": ["ope_continuous.py"],
+    "ope_self_test": ["ope_self_test.py"],
+    "ope_selection": ["ope_selection.py"],
 }
+OPE = [name for name in COMMANDS if name.startswith("ope_")]
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(COMMANDS)
+    asked = sys.argv[1:] or [name for name in COMMANDS if name not in OPE]
+    names = [name for one in asked for name in (OPE if one == "ope" else [one])]
     unknown = [name for name in names if name not in COMMANDS]
     if unknown:
         sys.exit(f"no benchmark {unknown[0]!r}; there are {', '.join(COMMANDS)}")

@@ -2,8 +2,10 @@
 
 * HazardGrid: the tutorial's layout and three others, from our own transition tables; the cost is a hazard.
 * FrozenLake 4x4 and 8x8, slippery, from Gymnasium's table; the cost is a hole.
-* Taxi from Gymnasium's table, with masks that forbid driving into walls; the cost is an illegal pickup or dropoff,
-  which ends nothing. Cut after 60 steps.
+* Taxi from Gymnasium's table, dry and in the rain, where one move in five goes astray, with masks that forbid driving
+  into walls; the cost is an illegal pickup or dropoff, which ends nothing. Cut after 60 steps. In the dry nothing is
+  left to chance but the first state, so that the efficiency bound is next to nothing: what needs to be seen only once
+  counts as known.
 * A family of random processes (Garnets: Archibald, McKinnon & Thomas 1995): every action in every state leads to a few
   random states, sometimes to a goal, and some actions sometimes to a hazard. Nine sizes, horizons and degrees of noise.
 """
@@ -179,8 +181,8 @@ def frozen_lake(name: str, size: str, horizon: int, epsilon: float) -> World:
     return World(name, "FrozenLake", model, plan(model, None), epsilon)
 
 
-def taxi(name: str, horizon: int, epsilon: float) -> World:
-    env = TaxiEnv()
+def taxi(name: str, horizon: int, epsilon: float, *, rain: bool = False) -> World:
+    env = TaxiEnv(is_rainy=rain) if rain else TaxiEnv()
     masks = np.array([env.action_mask(state) for state in range(len(env.P))], np.bool_)
     masks[:, 4:] = True  # pickup and dropoff are allowed anywhere: where there is nothing to do, that is the cost
     initial = np.asarray(env.initial_state_distrib, np.float64)
@@ -251,6 +253,7 @@ WORLDS: dict[str, Callable[[str], World]] = {
     "lake-4": lambda name: frozen_lake(name, "4x4", 100, 0.3),
     "lake-8": lambda name: frozen_lake(name, "8x8", 200, 0.3),
     "taxi": lambda name: taxi(name, 60, 0.2),
+    "taxi-rain": lambda name: taxi(name, 60, 0.2, rain=True),
     "random-10x2": lambda name: random_world(name, 10, 2, 3, 10, 0.5, ending=0.05),
     "random-10x4": lambda name: random_world(name, 10, 4, 3, 20, 0.3, ending=0.05, reward_noise=1.0),
     "random-10x8": lambda name: random_world(name, 10, 8, 4, 50, 0.6, ending=0.02),
