@@ -77,6 +77,22 @@ OUT_OF_RANGE = [
     ((*BC, "seed"), -1, "candidates[0].seed is -1, expected a whole number"),
     ((*BC, "greedy"), "yes", "candidates[0].greedy is 'yes', expected true or false"),
     ((*CQL, "greedy"), True, "candidates[1]: greedy = true is for policies that sample"),
+    (("evaluation", "enabled"), "yes", "evaluation.enabled is 'yes', expected true or false"),
+    (("evaluation", "methods"), [], "evaluation.methods is [], expected at least 1 entries"),
+    (("evaluation", "methods"), "auto", "evaluation.methods is 'auto', expected a list"),
+    (
+        ("evaluation", "methods"),
+        ["auto", "wiss"],
+        "evaluation.methods names 'wiss', expected methods: auto, logged, is",
+    ),
+    (("evaluation", "methods"), ["wiss"], "Did you mean 'wis'?"),
+    (("evaluation", "of"), [], "evaluation.of is [], expected at least 1 entries"),
+    (("evaluation", "of"), ["hazard"], "evaluation.of asks 'hazard', expected 'return', 'cost:NAME' or"),
+    (("evaluation", "of"), ["cost:"], "evaluation.of asks 'cost:', expected 'return', 'cost:NAME' or"),
+    (("evaluation", "confidence"), 0.4, "evaluation.confidence is 0.4, expected a number >= 0.5 and < 1"),
+    (("evaluation", "confidence"), 1.0, "evaluation.confidence is 1.0, expected a number >= 0.5 and < 1"),
+    (("evaluation", "discount"), 0.0, "evaluation.discount is 0.0, expected a number > 0 and <= 1"),
+    (("evaluation", "seed"), -1, "evaluation.seed is -1, expected a whole number"),
     (("rollouts", "episodes"), 1, "rollouts.episodes is 1, expected a whole number >= 2"),
     (("rollouts", "seed"), -1, "rollouts.seed is -1"),
     (("rollouts", "confidence"), 95, "rollouts.confidence is 95, expected a number > 0 and < 1"),
@@ -122,6 +138,7 @@ UNKNOWN = [
     ((*CQL, "hiden"), [8], "candidates[1].hiden is not a known key. Did you mean 'hidden'?"),
     ((*CQL, "alpha"), 6, "candidates[1].alpha is not a known key: it is called 'conservative_weight' here."),
     ((*BC, "conservative_weight"), 6, "candidates[0].conservative_weight is not a known key."),
+    (("evaluation", "method"), "auto", "evaluation.method is not a known key. Did you mean 'methods'?"),
     (("rollouts", "episode"), 3, "rollouts.episode is not a known key. Did you mean 'episodes'?"),
     (("data", "columns"), {"rewad": "r"}, "data.columns: 'rewad' is not part of a column map. Did you mean 'reward'?"),
     (("mismatch", "n"), 3, "mismatch.n is not a known key."),
@@ -229,6 +246,13 @@ def test_defaults_that_follow_from_other_sections():
     assert written.logging.episodes == 500
     assert written.holdout.episodes == 200
     assert written.rollouts.episodes == 200
+
+
+def test_everything_is_asked_unless_said():
+    config = parse_config(TUTORIAL)
+    assert config.evaluation.enabled
+    assert config.evaluation.methods[0] == "auto"
+    assert config.evaluation.of is None
 
 
 def test_nothing_can_be_changed_afterwards():

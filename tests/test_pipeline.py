@@ -92,10 +92,11 @@ class TestWhatARunLeaves:
             "holdout": 2,
             "train BC": 0,
             "train CQL": 0,
+            "evaluation": 0,
             "rollouts": 0,
             "mismatch": 1,
         }
-        assert {"log", "train BC", "train CQL", "judge CQL", "report"} <= set(manifest["timings"])
+        assert {"log", "train BC", "train CQL", "evaluate", "judge CQL", "report"} <= set(manifest["timings"])
         assert manifest["versions"]["groundschool"] == gs.__version__
 
     def test_config_is_resolved_and_runs_again(self, study):
@@ -129,6 +130,18 @@ class TestWhatARunLeaves:
         assert rows["BC"]["calibration"]["n"] == study.holdout.n_steps
         assert rows["CQL"]["sanity"]["predicted_mean"] == study.judgements["CQL"].sanity.predicted_mean
         assert rows["BC"]["sanity"] is None
+
+    def test_every_candidate_was_judged_from_the_holdout_alone(self, study):
+        rows = {row["name"]: row["offline"] for row in study.summary()["policies"]}
+        assert set(study.answers) == {"BC", "BC-greedy", "CQL"}
+        for name, found in study.answers.items():
+            assert {one.of for one in found.estimates} == {"return", "probability:hazard", "cost:hazard"}
+            assert {one.n_episodes for one in found.estimates} == {study.holdout.n_episodes}
+            shown = [one for question in rows[name]["questions"] for one in question["estimates"]]
+            assert sorted((one["of"], one["method"], one["value"]) for one in shown) == sorted(
+                (one.of, one.method, one.to_json()["value"]) for one in found.estimates
+            )
+        assert rows["Optimum"] is None
 
     def test_exact_values_agree_with_the_environment(self, study):
         grid = gs.HazardGrid(size=5, n_hazards=1, horizon=20)
@@ -300,6 +313,43 @@ def test_a_saved_log_without_an_environment(study, tmp_path):
     assert [row["name"] for row in rows] == ["BC", "BC-greedy", "CQL"]
     assert all(row["rollout"] is None and row["exact"] is None for row in rows)
     assert rows[0]["calibration"]["in_sample"] is False
+
+
+@pytest.mark.usefixtures("no_figures")
+class TestEvaluation:
+    def test_it_can_be_left_out(self, tmp_path):
+        done = run(tiny(evaluation={"enabled": False}), out=tmp_path / "run", progress=False)
+        assert done.answers == {}
+        manifest = read(tmp_path / "run" / "manifest.json")
+        assert "evaluate" not in manifest["timings"]
+        assert "evaluation" not in manifest["seeds"]
+
+    def test_a_question_about_no_cost_of_the_log_is_refused_before_training(self, tmp_path):
+        config = tiny(evaluation={"of": ["probability:hazrd"]})
+        for begin in (run, plan):
+            with pytest.raises(InputError, match=r"evaluation: .*no cost 'hazrd'.*Did you mean 'hazard'"):
+                begin(config, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_a_log_that_cannot_be_evaluated_on_costs_a_sentence_not_the_study(self, tmp_path, monkeypatch, capsys):
+        def refuse(*args, **kwargs):
+            raise InputError("propensities are 0 in 3 rows.")
+
+        seen = []
+        monkeypatch.setattr("groundschool.evaluation.answers.answers", refuse)
+        monkeypatch.setattr(pipeline, "export", lambda data, path: seen.append(data) or path / "report.html")
+        done = run(tiny(), out=tmp_path / "run")
+        assert done.answers == {}
+        assert "warning: not evaluated offline: propensities are 0 in 3 rows." in capsys.readouterr().err
+        assert "Not evaluated offline: propensities are 0 in 3 rows." in seen[0].notes
+
+    def test_one_question_and_one_method(self, tmp_path):
+        settings = {"of": ["return"], "methods": ["wis"], "confidence": 0.9, "discount": 0.99, "seed": 3}
+        done = run(tiny(evaluation=settings), out=tmp_path / "run", progress=False)
+        for found in done.answers.values():
+            assert [(one.of, one.method, one.confidence, one.discount) for one in found.estimates] == [
+                ("return", "wis", 0.9, 0.99)
+            ]
 
 
 def test_a_changed_log_does_not_resume(study, tmp_path, monkeypatch):

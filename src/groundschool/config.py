@@ -131,7 +131,7 @@ class LoggingConfig(Section):
 
 
 class HoldoutConfig(Section):
-    """Episodes nobody trains on, for the calibration of behavior models.
+    """Episodes nobody trains on, for off-policy evaluation and the calibration of behavior models.
 
     ``episodes`` freshly logged ones with their own seed where an environment writes the log; a ``fraction`` of the
     episodes (of the groups, where there are groups) where the log is given. ``by`` and ``stratify`` say how it is
@@ -176,6 +176,41 @@ class CandidateConfig(WithOptions):
         return self
 
 
+class EvaluationConfig(Section):
+    """What each policy would do, judged on the holdout alone, before any rollout.
+
+    ``methods`` are those of `groundschool.evaluate`; the first is the one that the report speaks of. ``of`` is what is
+    asked, by default everything: the return, and of each cost its probability and its expected sum.
+    """
+
+    enabled: Flag = True
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("auto", "dr", "wis")
+    of: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    confidence: Annotated[float, Field(ge=0.5, lt=1, strict=True)] = 0.95
+    discount: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
+    seed: Seed = 0
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from groundschool.evaluation.estimators import METHODS
+
+        known = ("auto", *METHODS)
+        for name in names:
+            if name not in known:
+                raise elsewhere("", f"names {name!r}, expected methods: {', '.join(known)}.{suggest(name, known)}")
+        return names
+
+    @field_validator("of")
+    @classmethod
+    def _asked(cls, asked: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for one in asked or ():
+            kind, _, name = one.partition(":")
+            if one != "return" and (kind not in ("cost", "probability") or not name):
+                raise elsewhere("", f"asks {one!r}, expected 'return', 'cost:NAME' or 'probability:NAME'.")
+        return asked
+
+
 class RolloutConfig(Section):
     """The controlled online phase: seeded episodes of each policy."""
 
@@ -215,6 +250,7 @@ class StudyConfig(Section):
     logging: LoggingConfig | None = None
     holdout: HoldoutConfig | None = None
     candidates: Annotated[tuple[CandidateConfig, ...], Field(min_length=1)]
+    evaluation: EvaluationConfig = EvaluationConfig()
     rollouts: RolloutConfig | None = None
     mismatch: MismatchConfig = MismatchConfig()
     report: ReportConfig = ReportConfig()

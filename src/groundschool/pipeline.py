@@ -22,7 +22,9 @@ from groundschool.stages import (
     Judgement,
     World,
     check_candidates,
+    check_evaluation,
     check_log,
+    evaluate_offline,
     judge,
     judge_references,
     open_world,
@@ -32,6 +34,7 @@ from groundschool.study_report import report_data, seeds
 
 if TYPE_CHECKING:
     from groundschool.data.check import Findings
+    from groundschool.evaluation.answers import Answers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +54,8 @@ class Study:
         By the same names: rollout, exact value, mismatch, Q sanity and calibration.
     report : Path
         ``report.html``; ``report.json`` beside it has every number.
+    answers : dict of str to Answers
+        What the held-out episodes say of each policy, by the same names: ``answers["CQL"].estimates``.
     """
 
     config: StudyConfig
@@ -60,6 +65,7 @@ class Study:
     policies: dict[str, Policy]
     judgements: dict[str, Judgement]
     report: Path
+    answers: dict[str, Answers] = dataclasses.field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Return ``report.json``: every number of the report, JSON-ready."""
@@ -75,7 +81,7 @@ def run(
     progress: bool = True,
     command: str | None = None,
 ) -> Study:
-    """Run a study: log, train every candidate, judge every policy, report.
+    """Run a study: log, train every candidate, judge every policy from the log alone and in rollouts, report.
 
     Parameters
     ----------
@@ -110,12 +116,14 @@ def run(
     checked = check_log(world, config)
     timings["check"] = _seconds_since(began)
     check_candidates(world, config)
+    check_evaluation(world, config)
     with open_run(path, config.resolved(), force=force) as directory:
         stage = _Stages(directory, progress)
         directory.require_versions(versions())
         directory.record(versions=versions(), seeds=seeds(config), timings=timings)
         _write_log(world, checked, directory, stage)
         policies = _train(world, config, directory, stage, progress=progress)
+        answers, problem = _evaluate(policies, world, config, stage)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
             references = judge_references(world, config)
@@ -126,13 +134,15 @@ def run(
             policies,
             judgements,
             references,
+            answers,
+            problem,
             timings=directory.manifest["timings"],
             command=command or f"groundschool.run({str(path / 'config.json')!r})",
         )
         with stage("report"):
             report = export(data, directory.path)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
-    return Study(config, path, world.log, world.holdout, policies, judgements, report)
+    return Study(config, path, world.log, world.holdout, policies, judgements, report, answers)
 
 
 def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, force: bool = False) -> dict[str, Any]:
@@ -146,6 +156,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
     world = open_world(config)
     checked = check_log(world, config)
     check_candidates(world, config)
+    check_evaluation(world, config)
     return {
         "name": config.name,
         "directory": str(path),
@@ -162,6 +173,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
             }
             for candidate in config.candidates
         ],
+        "evaluation": list(config.evaluation.methods) if config.evaluation.enabled else [],
         "rollouts": 0 if config.rollouts is None else config.rollouts.episodes,
         "config": config.resolved(),
     }
@@ -246,6 +258,20 @@ def _write_metrics(policies: Mapping[str, Policy], directory: RunDirectory) -> N
             rows = (dict(zip(curves, row, strict=True)) for row in zip(*curves.values(), strict=True))
             lines += [json.dumps({"policy": name, **row}) for row in rows]
     write_text(directory / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _evaluate(
+    policies: Mapping[str, Policy], world: World, config: StudyConfig, stage: _Stages
+) -> tuple[dict[str, Answers], str]:
+    """Judge every policy from the log alone; a log that cannot be evaluated on costs a warning, not the study."""
+    if not config.evaluation.enabled:
+        return {}, ""
+    announce = f"evaluating offline on {world.holdout.n_episodes:,} held-out episodes"
+    with stage("evaluate", announce):
+        answers, problem = evaluate_offline(policies, world, config)
+    if problem:
+        stage.say(f"warning: not evaluated offline: {problem}")
+    return answers, problem
 
 
 def _judge(policies: Mapping[str, Policy], world: World, config: StudyConfig, stage: _Stages) -> dict[str, Judgement]:

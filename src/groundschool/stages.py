@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from groundschool.config import CandidateConfig, DataConfig, HoldoutConfig
     from groundschool.data.check import Findings
     from groundschool.evaluation import Calibration, Mismatch, QSanity, Rollout
+    from groundschool.evaluation.answers import Answers
     from groundschool.evaluation.tabular import ExactValue, TabularModel
     from groundschool.policies import Policy
     from groundschool.policies.network import NetworkPolicy
@@ -181,6 +182,40 @@ def train_candidate(
         checkpoint=checkpoint,
         **config.options,
     )
+
+
+def check_evaluation(world: World, config: StudyConfig) -> None:
+    """Raise `InputError` where the off-policy evaluation asks for a cost that the log does not have."""
+    from groundschool.evaluation.answers import questions
+
+    try:
+        questions(world.holdout, config.evaluation.of)
+    except InputError as error:
+        raise InputError(f"evaluation: {error}") from None
+
+
+def evaluate_offline(
+    policies: Mapping[str, Policy], world: World, config: StudyConfig
+) -> tuple[dict[str, Answers], str]:
+    """Judge policies on the held-out episodes alone; also say why, where that cannot be done with this log."""
+    from groundschool.evaluation.answers import answers
+
+    settings = config.evaluation
+    if not settings.enabled:
+        return {}, ""
+    try:
+        found = answers(
+            world.holdout,
+            policies,
+            of=settings.of,
+            methods=settings.methods,
+            confidence=settings.confidence,
+            discount=settings.discount,
+            seed=settings.seed,
+        )
+    except InputError as error:
+        return {}, str(error)
+    return found, ""
 
 
 def judge(policy: Policy, world: World, config: StudyConfig) -> Judgement:

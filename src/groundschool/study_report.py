@@ -18,6 +18,7 @@ from groundschool.stages import Judgement, References, World
 
 if TYPE_CHECKING:
     from groundschool.data.check import Findings
+    from groundschool.evaluation.answers import Answers
 
 _NOTES = (
     "Mismatch is measured on the log that the candidates learned from, as in the tutorial: a policy that learned the "
@@ -34,18 +35,20 @@ def report_data(
     policies: Mapping[str, Policy],
     judgements: Mapping[str, Judgement],
     references: References,
+    answers: Mapping[str, Answers],
+    not_evaluated: str = "",
     *,
     timings: Mapping[str, float],
     command: str,
 ) -> ReportData:
-    """Return everything the report shows."""
+    """Return everything the report shows; `not_evaluated` says why there are no answers, where there should be some."""
     records = [p.training for p in policies.values() if isinstance(p, NetworkPolicy) and p.training is not None]
     return ReportData(
         title=config.report.title or config.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         command=command,
         log=_log_facts(config, world, checked),
-        policies=_rows(config, world, policies, judgements, references),
+        policies=_rows(config, world, policies, judgements, references, answers),
         timings=dict(timings),
         config=config.resolved(),
         versions=versions(),
@@ -56,7 +59,8 @@ def report_data(
         grid=getattr(world.env.unwrapped, "layout", None) if world.env is not None else None,
         environment=_environment(config),
         diagnosed_on=_diagnosed_on(config, world),
-        notes=_NOTES,
+        evaluated_on=_evaluated_on(config, world),
+        notes=_NOTES + ((f"Not evaluated offline: {not_evaluated}",) if not_evaluated else ()),
     )
 
 
@@ -96,6 +100,7 @@ def _rows(
     policies: Mapping[str, Policy],
     judgements: Mapping[str, Judgement],
     references: References,
+    answers: Mapping[str, Answers],
 ) -> tuple[PolicyFacts, ...]:
     """Return the logger, what was learned, and what is known to be possible."""
     rows: list[PolicyFacts] = []
@@ -104,7 +109,8 @@ def _rows(
         rows.append(_facts(name, references.logger, world.logger, role="logger", color=0))
     mapped = config.report.maps if config.report.maps is not None else tuple(policies)[:2]
     for color, (name, policy) in enumerate(policies.items(), start=1):
-        rows.append(_facts(name, judgements[name], policy, color=color, mapped=name in mapped))
+        offline = answers.get(name)
+        rows.append(_facts(name, judgements[name], policy, color=color, mapped=name in mapped, offline=offline))
     if references.noiseless is not None:
         note = "The logger without its random actions: what a perfect clone of its intentions would do."
         exact = references.noiseless
@@ -162,12 +168,19 @@ def _diagnosed_on(config: StudyConfig, world: World) -> str:
     )
 
 
+def _evaluated_on(config: StudyConfig, world: World) -> str:
+    source = "held out of the log" if config.data is not None else "logged afresh with another seed"
+    return f"{world.holdout.n_episodes:,} episodes {source}, which no candidate was trained on"
+
+
 def seeds(config: StudyConfig) -> dict[str, int]:
     """Return every seed of a study by what it belongs to."""
     assert config.holdout is not None
     named = {} if config.logging is None else {"log": config.logging.seed}
     named["holdout"] = config.holdout.seed
     named |= {f"train {c.name}": config.seed if c.seed is None else c.seed for c in config.candidates}
+    if config.evaluation.enabled:
+        named["evaluation"] = config.evaluation.seed
     if config.rollouts is not None:
         named["rollouts"] = config.rollouts.seed
     return {**named, "mismatch": config.mismatch.seed}

@@ -78,5 +78,8 @@ def _show_plan(planned: dict[str, object]) -> None:
     for one in candidates:
         done = ", trained already" if one["trained"] else ""
         rows[f"train {one['name']}"] = f"{one['algorithm']}, {one['steps']:,} steps{done}"
+    methods = planned["evaluation"]
+    assert isinstance(methods, list)
+    rows["evaluation"] = f"on the holdout, by {', '.join(methods)}" if methods else "none"
     rows["rollouts"] = f"{planned['rollouts']} episodes of each policy"
     tables.show(tables.facts(f"{planned['name']}: nothing was done yet", rows))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.figure import Figure
 
 from groundschool.report import evaluation_figures, support_figures
-from groundschool.report.evaluation_reading import bound, interval, value
+from groundschool.report.evaluation_reading import bound, interval
 from groundschool.report.evaluation_section import section
 from groundschool.report.style import look
 from groundschool.report.words import number, percent
@@ -90,8 +90,6 @@ def _told(found: Mapping[str, Any]) -> str:
 
 def _answers(estimates: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(
-        f"{one['name']} {interval(one)}, {bound(one)}"
-        if one["trusted"]
-        else f"{one['name']} not trusted ({value(one)})"
+        f"{one['name']} {interval(one)}, {bound(one)}" if one["trusted"] else f"{one['name']} not trusted"
         for one in estimates
     )

@@ -183,9 +183,11 @@ def _span(
 
 def _figures(axes: Axes, at: float, one: Mapping[str, Any]) -> None:
     """Write the numbers and what they rest on beside a row."""
-    first, second = interval(one), one["assurance"]
-    if not one["trusted"]:
-        first, second = f"({value(one)})  not trusted", f"rely on {reliable(one)}"
+    if one["trusted"]:
+        first, second = interval(one), one["assurance"]
+    else:
+        figure = "" if one["value"] is None else f"({value(one)})  "
+        first, second = f"{figure}not trusted", f"rely on {reliable(one)}"
     below = axes.get_yaxis_transform()
     color = INK if one["trusted"] else MUTED
     axes.text(1.03, at - 0.02, plain(first), transform=below, va="bottom", fontsize=9, color=color)
