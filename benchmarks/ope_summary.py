@@ -192,13 +192,15 @@ def against_peers(rows: Iterable[Row]) -> dict[str, Any]:
         if one["trusted"] < TRUSTED * one["logs"] or not theirs or beside["value"] is None:
             continue
         best = min(theirs, key=theirs.__getitem__)
+        # Below a tenth of one episode of the log, errors of a probability are alike.
+        alike = 0.1 / one["episodes"] if one["of"] == "probability" else 0.0
         cells.append(
             {
                 **{name: one[name] for name in ("world", "episodes", "of", "target")},
                 "rmse": beside["value"],
                 "best_peer": best,
                 "its_rmse": theirs[best],
-                "near": bool(beside["value"] <= NEAR * theirs[best]),
+                "near": bool(beside["value"] <= max(NEAR * theirs[best], alike)),
             }
         )
     return {

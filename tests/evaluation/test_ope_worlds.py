@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from groundschool.envs import HazardGrid
 from groundschool.evaluation.sampling import sample_log
@@ -15,6 +17,7 @@ from groundschool.evaluation.tabular import TabularModel
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
+import ope_summary
 import ope_targets
 from ope_efficiency import efficiency_bound
 from ope_worlds import WORLDS, random_world, world
@@ -181,13 +184,13 @@ def test_bound_is_infinite_without_support() -> None:
     assert efficiency_bound(model, target, behavior).variance == np.inf
 
 
-@pytest.mark.parametrize("name", [name for name in WORLDS if name != "taxi"])
+@pytest.mark.parametrize("name", list(WORLDS))
 def test_worlds_hold_together(name: str) -> None:
     """A policy that reads observations is the table it was made of; the logger takes every allowed action."""
     one = world(name)
     observations = np.asarray(one.model.observations)
     assert (one.policy(one.logger, "it").probabilities(observations) == one.logger).all()
-    assert (one.logger > 0).all()
+    assert ((one.logger > 0) == (one.uniform > 0)).all()
     assert 0.01 < one.model.evaluate(one.logger).probabilities[one.cost] < 0.99
 
 
@@ -255,3 +258,59 @@ def test_random_worlds_differ_by_seed_and_repeat() -> None:
     make = [random_world("one", 10, 2, 3, 10, 0.5, ending=0.05, seed=seed) for seed in (0, 0, 1)]
     assert np.array_equal(make[0].model.transitions, make[1].model.transitions)
     assert not np.array_equal(make[0].model.transitions, make[2].model.transitions)
+
+
+def record_of(log: int, target: str, of: str, *, value: float, width: float, trusted: bool = True) -> dict[str, Any]:
+    """An estimate of .2 (return: of -14) on the tutorial's grid; the bounds lie `width` away from it."""
+    truth = 0.2 if of == "probability" else -14.0
+    where = {"world": "grid-tutorial", "family": "HazardGrid", "episodes": 500, "log": log, "target": target, "of": of}
+    found = {"value": truth + value, "lower": truth + value - width, "upper": truth + value + width}
+    rest = {
+        "least_error": 0.01,
+        "seconds": 0.1,
+        "standard_error": width,
+        "reasons": [] if trusted else ["Why: 3 of 4."],
+    }
+    return (
+        where | found | rest | {"truth": truth, "trusted": trusted, "wis": truth + 2 * value, "fqe": truth + 4 * value}
+    )
+
+
+def test_rows_count_coverage_on_the_side_that_matters() -> None:
+    """Of 100 upper bounds 8 are below the truth, of 100 lower bounds 20 above; half of these are not trusted."""
+    records = [record_of(i, "logger", "probability", value=-0.02 if i < 8 else 0.01, width=0.015) for i in range(100)]
+    records += [
+        record_of(i, "logger", "return", value=0.02 if i < 20 else -0.01, width=0.015, trusted=i % 2 == 0)
+        for i in range(100)
+    ]
+    result = ope_summary.summarize(records)
+    above, below = result["rows"]
+    assert (above["of"], above["covered"], above["trusted"], above["claimed_covered"]) == ("probability", 92, 100, 92)
+    assert above["rmse"] == pytest.approx(np.sqrt((8 * 4e-4 + 92 * 1e-4) / 100))
+    assert above["rmse_ratio"] == pytest.approx(above["rmse"] / 0.01)
+    assert above["bias"] == pytest.approx((8 * -0.02 + 92 * 0.01) / 100)
+    assert above["beside_peers"]["wis"] == pytest.approx(2 * above["rmse"])
+    assert (below["of"], below["covered"], below["trusted"], below["claimed_covered"]) == ("return", 40, 50, 80)
+    assert below["reasons"] == {"Why: # of #": 50}
+    tests = {(one["what"], one["of"]): one for one in result["tests"]}
+    assert tests["coverage", "probability"]["p"] == pytest.approx(stats.binom.cdf(92, 100, 0.9))
+    assert tests["coverage", "return"]["p"] == pytest.approx(stats.binom.cdf(40, 50, 0.9))
+    assert tests["trusted", "return"]["share"] == 0.5
+    # Five tests and two of pools: half trusted is a miss at any level, 92 of 100 is none.
+    assert not tests["trusted", "return"]["met"]
+    assert tests["coverage", "probability"]["met"]
+    assert result["peers"]["cells"] == 1
+    assert result["peers"]["near_or_best"] == 1.0
+
+
+def test_an_exactly_calibrated_method_passes() -> None:
+    """Coverage at the bars themselves, 40 rows of 200, in 200 runs: by Bonferroni at most 5 % of runs miss a test.
+
+    More than 22 of 200 would come by chance in one run of 1,000.
+    """
+    rng = np.random.default_rng(1)
+    missed = 0
+    for _ in range(200):
+        hits = rng.binomial(200, 0.9, size=40)
+        missed += bool((np.array([ope_summary.below(int(k), 200, 0.9) for k in hits]) < ope_summary.LEVEL / 40).any())
+    assert missed <= 22
