@@ -17,6 +17,7 @@ from groundschool.evaluation.problem import FloatArray, Problem
 NAME = "fqe"
 
 _REPLICATES = 200
+_NETWORKS = 20
 _FALSE = 0.01  # how often chance alone may make the model look unable to reproduce the logger
 _MATERIAL = 0.5  # standard errors of the answer that such a failure must amount to
 _MOST = 0.01  # of steps never logged, of episodes lost: above this it is a reason
@@ -27,6 +28,13 @@ def estimate(
     *,
     model: Literal["auto", "counts", "network"] = "auto",
     members: int | None = None,
+    steps: int = 10_000,
+    batch_size: int = 256,
+    hidden: tuple[int, ...] = (64, 64),
+    learning_rate: float = 3e-3,
+    target_rate: float = 0.1,
+    tolerance: float = 0.25,
+    device: str = "auto",
     seed: int = 0,
 ) -> Estimation:
     """Evaluate the target in a model of the process that is fitted to the log.
@@ -38,7 +46,18 @@ def estimate(
         Counts, where states are counted, give the recursion over the horizon without any error of a fit. An ensemble
         of networks serves all else.
     members : int, optional
-        Fits to bootstrap samples of the independent units.
+        Fits to bootstrap samples of the independent units: 200 by counts, 20 networks, unless said.
+    steps : int
+        Gradient steps at most; this and the options below are for networks.
+    batch_size : int
+    hidden : tuple of int
+        Widths of hidden layers.
+    learning_rate, target_rate : float
+        Adam's, and the share of the way that target networks move at every step.
+    tolerance : float
+        Training ends when the answer moves by less than this share of the members' spread.
+    device : str
+        As in `groundschool.train`.
     seed : int
 
     Returns
@@ -52,8 +71,43 @@ def estimate(
     InputError
         If an option is out of range, or counts are asked for where there are none.
     """
-    fit = fqe_counts.fit(problem, _members(members, _REPLICATES), seed)
-    return _answer(problem, fit.value, fit.replicates, fit.facts, *_of_counts(problem, fit))
+    if model not in ("auto", "counts", "network"):
+        raise InputError(f"model is {model!r}, expected 'auto', 'counts' or 'network'.")
+    if model == "counts" and problem.states is None:
+        raise InputError("model='counts' needs few distinct observations, and this log has many: use model='network'.")
+    if model != "network" and problem.states is not None:
+        counted = fqe_counts.fit(problem, _members(members, _REPLICATES), seed)
+        return _answer(problem, counted.value, counted.replicates, counted.facts, *_of_counts(problem, counted))
+    return _by_networks(
+        problem,
+        _members(members, _NETWORKS),
+        seed,
+        device,
+        steps=_whole(steps, "steps"),
+        batch_size=_whole(batch_size, "batch_size"),
+        hidden=tuple(_whole(width, "hidden") for width in hidden),
+        learning_rate=_positive(learning_rate, "learning_rate", math.inf),
+        target_rate=_positive(target_rate, "target_rate", 1.0),
+        tolerance=_positive(tolerance, "tolerance", math.inf),
+    )
+
+
+def _by_networks(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> Estimation:
+    from groundschool.evaluation.estimators import fqe_network  # JAX, only where it is needed
+
+    fitted = fqe_network.fit(problem, members, seed, device, **plan)
+    facts = fitted.facts
+    reasons, notes = [], [f"Inputs: {facts['inputs']}."]
+    if not fitted.converged:
+        reasons.append(
+            f"The networks' answer did not come to rest in {facts['updates']:,} updates: it last moved by "
+            f"{facts['moved']:.2g} of the members' spread (limit {plan['tolerance']:g}). Allow more with steps=."
+        )
+    if facts["rows_of_unknown_end"]:
+        notes.append(
+            f"{facts['rows_of_unknown_end']:,} of {problem.n_rows:,} rows are left out: nobody knows what followed."
+        )
+    return _answer(problem, float(fitted.values.mean()), fitted.values, facts, reasons, notes)
 
 
 def _members(given: int | None, default: int) -> int:
@@ -62,6 +116,19 @@ def _members(given: int | None, default: int) -> int:
     if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 2:
         raise InputError(f"members is {given!r}, expected a whole number of at least 2: their spread is the error.")
     return int(given)
+
+
+def _whole(given: Any, name: str) -> int:
+    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
+        raise InputError(f"{name} is {given!r}, expected a whole number of at least 1.")
+    return int(given)
+
+
+def _positive(given: Any, name: str, most: float) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float | np.number) or not 0.0 < given <= most:
+        limit = "" if math.isinf(most) else f" of at most {most:g}"
+        raise InputError(f"{name} is {given!r}, expected a positive number{limit}.")
+    return float(given)
 
 
 def _of_counts(problem: Problem, fit: fqe_counts.Fit) -> tuple[list[str], list[str]]:
