@@ -20,7 +20,6 @@ _REPLICATES = 200
 _NETWORKS = 20
 _FALSE = 0.01  # how often chance alone may make the model look unable to reproduce the logger
 _MATERIAL = 0.5  # standard errors of the answer that such a failure must amount to
-_MOST = 0.01  # of steps never logged, of episodes lost: above this it is a reason
 
 
 def estimate(
@@ -77,7 +76,13 @@ def estimate(
         raise InputError("model='counts' needs few distinct observations, and this log has many: use model='network'.")
     if model != "network" and problem.states is not None:
         counted = fqe_counts.fit(problem, _members(members, _REPLICATES), seed)
-        return _answer(problem, counted.value, counted.replicates, counted.facts, *_of_counts(problem, counted))
+        return _answer(
+            problem,
+            counted.value,
+            counted.replicates,
+            {**counted.facts, "support": dict(counted.support.facts)},
+            *_of_counts(problem, counted),
+        )
     return _by_networks(
         problem,
         _members(members, _NETWORKS),
@@ -133,17 +138,8 @@ def _positive(given: Any, name: str, most: float) -> float:
 
 def _of_counts(problem: Problem, fit: fqe_counts.Fit) -> tuple[list[str], list[str]]:
     facts = fit.facts
-    reasons, notes = [], ["Transitions are taken to be the same at every step of an episode."]
-    if facts["untried"] > _MOST:
-        reasons.append(
-            f"{facts['untried']:.1%} of the target's steps are actions that the log never shows in that state (limit "
-            f"{_MOST:.0%}): the model takes what the logger met there in their place."
-        )
-    if facts["lost"] > _MOST:
-        reasons.append(
-            f"{facts['lost']:.1%} of the target's episodes come to a state in which the log shows no action (limit "
-            f"{_MOST:.0%}): what follows is counted as nothing."
-        )
+    reasons = list(fit.support.reasons)
+    notes = ["Transitions are taken to be the same at every step of an episode.", *fit.support.notes]
     if "logger_off" in facts and problem.n_units > 1:
         off, chance = abs(facts["logger_off"]), float(stats.norm.isf(_FALSE / 2)) * facts["logger_off_error"]
         if off > max(chance, _MATERIAL * float(np.std(fit.replicates, ddof=1))):

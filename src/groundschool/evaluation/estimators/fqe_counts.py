@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from groundschool.evaluation.diagnostics.support import behavior_by_state, support
-from groundschool.evaluation.finite_horizon import SHRINKAGE, Counts, Model, transition_of_rows
-from groundschool.evaluation.problem import FloatArray, IntArray, Problem
+from groundschool.evaluation.diagnostics.support import behavior_by_state, support_of
+from groundschool.evaluation.estimate import Diagnosis
+from groundschool.evaluation.finite_horizon import Counts, Model, count
+from groundschool.evaluation.problem import FloatArray, Problem
 
+_SHRINKAGE = 0.05
 _BLOCK = 10_000_000  # numbers of one array of all replicates at a time
 _NEVER_DRAWN = 1e-9  # the weight of a unit that a replicate leaves out: its states keep a value
 
@@ -29,18 +32,21 @@ class Fit:
         Of B samples of units with replacement.
     facts : dict
         JSON-ready.
+    support : Diagnosis
+        How far the target goes where the log is thin.
     """
 
     value: float
     replicates: FloatArray
     facts: dict[str, Any]
+    support: Diagnosis
 
 
 def fit(problem: Problem, replicates: int, seed: int) -> Fit:
     """Evaluate the target in the process counted from all units, and from bootstrap samples of them.
 
     Transitions are pooled over time, and each pair of a state and an action is shrunk a little toward what the logger
-    met in that state. A row that went on, nobody knows where, is replaced by the other rows of its pair that went on.
+    met in that state.
 
     Parameters
     ----------
@@ -62,27 +68,24 @@ def fit(problem: Problem, replicates: int, seed: int) -> Fit:
     found, off = [], []
     for drawn in (np.ones((problem.n_units, 1)), *_draws(problem, replicates, rng)):
         counts = tally.counts(drawn)
-        model = Model(counts, states.target, problem.horizon, problem.discount)
+        model = Model(counts, states.target, problem.horizon, problem.discount, _SHRINKAGE)
         found.append(model.start_value)
         if checked:
-            again = Model(counts, logger, problem.horizon, problem.discount).start_value
-            off.append(again - _means(problem, drawn))
-        if len(found) == 1:
-            reach = _reach(problem, model)
+            again = Model(counts, logger, problem.horizon, problem.discount, _SHRINKAGE)
+            off.append(again.start_value - _means(problem, drawn))
     values = np.concatenate(found)
     facts = {
         "model": "counts",
         "states": states.count,
-        "transitions": len(tally.state),
-        "shrinkage": SHRINKAGE,
+        "transitions": len(tally.whole.state),
+        "shrinkage": _SHRINKAGE,
         "rows_of_unknown_end": tally.unknown_rows,
-        **reach,
     }
     if checked:
         differences = np.concatenate(off)
         facts["logger_off"] = float(differences[0])
         facts["logger_off_error"] = float(np.std(differences[1:], ddof=1))
-    return Fit(float(values[0]), values[1:], facts)
+    return Fit(float(values[0]), values[1:], facts, support_of(problem, logger, math.inf, _SHRINKAGE))
 
 
 def _means(problem: Problem, weights: FloatArray) -> FloatArray:
@@ -97,18 +100,14 @@ class _Tally:
 
     Attributes
     ----------
-    n_states, n_actions : int
-    state, action, then : (T,) int64
+    whole : Counts
+        Of all units.
     steps, signal : sparse (T, U)
     starts : sparse (S, U)
     unknown_rows : int
     """
 
-    n_states: int
-    n_actions: int
-    state: IntArray
-    action: IntArray
-    then: IntArray
+    whole: Counts
     steps: sparse.csr_matrix
     signal: sparse.csr_matrix
     starts: sparse.csr_matrix
@@ -118,54 +117,26 @@ class _Tally:
     def of(cls, problem: Problem) -> _Tally:
         states = problem.states
         assert states is not None
-        of_row, example = transition_of_rows(problem)
-        known = of_row >= 0
-        weight = _weights(problem, known)[known]
+        whole, kind, weights = count(problem, np.zeros(problem.n_episodes, np.int64), 1)
+        known = kind >= 0
+        weight = weights[known]
         unit = problem.units[problem.episode][known]
-        kind = of_row[known]
-        shape = (len(example), problem.n_units)
+        shape = (len(whole.state), problem.n_units)
         begins = states.code[problem.starts[:-1]]
         ones = np.ones(problem.n_episodes)
         return cls(
-            n_states=states.count,
-            n_actions=problem.n_actions,
-            state=states.code[example],
-            action=problem.actions[example],
-            then=np.where(problem.ended[example], -1, states.then[example]),
-            steps=sparse.csr_matrix((weight, (kind, unit)), shape=shape),
-            signal=sparse.csr_matrix((weight * problem.signal[known], (kind, unit)), shape=shape),
+            whole=whole,
+            steps=sparse.csr_matrix((weight, (kind[known], unit)), shape=shape),
+            signal=sparse.csr_matrix((weight * problem.signal[known], (kind[known], unit)), shape=shape),
             starts=sparse.csr_matrix((ones, (begins, problem.units)), shape=(states.count, problem.n_units)),
             unknown_rows=int((~known).sum()),
         )
 
     def counts(self, weights: FloatArray) -> Counts:
         """Count with B weights of each unit, (U, B)."""
-        return Counts(
-            n_states=self.n_states,
-            n_actions=self.n_actions,
-            state=self.state,
-            action=self.action,
-            then=self.then,
-            steps=np.ascontiguousarray((self.steps @ weights).T),
-            signal=np.ascontiguousarray((self.signal @ weights).T),
-            starts=np.ascontiguousarray((self.starts @ weights).T),
-        )
-
-
-def _weights(problem: Problem, known: np.ndarray[Any, np.dtype[np.bool_]]) -> FloatArray:
-    """Weigh rows that went on to a known state up by those of their pair that went on to an unknown one, (N,)."""
-    states = problem.states
-    assert states is not None
-    weight = np.ones(problem.n_rows)
-    if known.all():
-        return weight
-    pair = states.code * problem.n_actions + problem.actions
-    size = states.count * problem.n_actions
-    lost = np.bincount(pair[~known], minlength=size)
-    on = known & ~problem.ended
-    kept = np.bincount(pair[on], minlength=size)
-    weight[on] = 1.0 + lost[pair[on]] / kept[pair[on]]
-    return weight
+        tallies = {"steps": self.steps, "signal": self.signal, "starts": self.starts}
+        counted: dict[str, Any] = {name: np.ascontiguousarray((tally @ weights).T) for name, tally in tallies.items()}
+        return dataclasses.replace(self.whole, **counted)
 
 
 def _draws(problem: Problem, replicates: int, rng: np.random.Generator) -> Iterator[FloatArray]:
@@ -181,15 +152,3 @@ def _draws(problem: Problem, replicates: int, rng: np.random.Generator) -> Itera
         for column in range(size):  # far less memory than a multinomial, and as fast
             drawn[:, column] = np.bincount(rng.integers(U, size=U), minlength=U)
         yield np.maximum(drawn, _NEVER_DRAWN)
-
-
-def _reach(problem: Problem, model: Model) -> dict[str, float]:
-    """Say how much of the target's way is not in the log.
-
-    ``untried``: the share of its steps at pairs never logged, beyond what the logger does there; ``lost``: how often an
-    episode comes to a state in which nobody was seen to act.
-    """
-    found = support(problem, model.counts, model)
-    acted_in = model.pairs[0].sum(axis=1) > 0
-    lost = model.kernel[0] * model.visits[0, model.link_from] * ~acted_in[model.link_to]
-    return {"untried": found.share(model.pairs[0] == 0.0), "lost": float(lost.sum())}
