@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groundschool.config import StudyConfig
+from groundschool.data import Dataset
 from groundschool.data.coverage import coverage
 from groundschool.evaluation import clopper_pearson, mean_t
 from groundschool.machine import threads, versions
@@ -64,34 +66,82 @@ def report_data(
     )
 
 
+def evaluation_data(
+    log: Dataset, policy: Policy, found: Answers, inputs: Mapping[str, Any], *, command: str
+) -> ReportData:
+    """Return what a page about one policy and one log shows: the log, and the off-policy evaluation."""
+    name = found.logged[0].policy
+    network = policy if isinstance(policy, NetworkPolicy) else None
+    confidence = found.logged[0].confidence
+    ends = np.where(log.terminated[log.starts[1:] - 1], "terminated", "truncated")
+    propensities = "with" if log.propensities is not None else "without"
+    return ReportData(
+        title=f"{name}, judged from a log",
+        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=command,
+        log=LogFacts(
+            behavior=f"The log was given, {propensities} the propensity of each action.",
+            action_names=log.action_labels or (),
+            notes=tuple(log.notes),
+            **_outcomes(log, ends, list(dict.fromkeys(ends.tolist())), confidence),
+        ),
+        policies=(
+            PolicyFacts(
+                name,
+                policy=policy,
+                offline=found,
+                training=None if network is None else network.training,
+                encoding="" if network is None else network.encoder.describe(),
+            ),
+        ),
+        timings={},
+        config=dict(inputs),
+        versions=versions(),
+        device="cpu",
+        threads=threads(),
+        seeds={"evaluation": int(inputs["seed"])},
+        fingerprints={"log": log.fingerprint},
+        question="What would this policy do, as far as this log of another can tell?",
+        evaluated_on=f"the {log.n_episodes:,} episodes of this log",
+    )
+
+
 def _log_facts(config: StudyConfig, world: World, checked: Findings) -> LogFacts:
     log, confidence = world.log, 0.95 if config.rollouts is None else config.rollouts.confidence
-    sums = {name: log.cost_sums(name) for name in log.costs}
     known = list(getattr(world.env.unwrapped, "end_names", ())) if world.env is not None and world.logger else []
     ends = list(dict.fromkeys([*known, *(str(end) for end in np.unique(world.ends))]))
-    n = log.n_episodes
     grid = world.env is not None and hasattr(world.env.unwrapped, "layout")
     own = config.data is not None
     return LogFacts(
-        dataset=log,
         behavior=_behavior(config, world),
-        return_=mean_t(log.returns, confidence),
-        return_std=float(np.std(log.returns, ddof=1)) if n > 1 else 0.0,
-        length_mean=float(np.mean(log.lengths)),
-        costs={name: mean_t(cost, confidence, bounds=(0.0, np.inf)) for name, cost in sums.items()},
-        probabilities={name: clopper_pearson(int((cost > 0).sum()), n, confidence) for name, cost in sums.items()},
-        end_rates={end: clopper_pearson(int((world.ends == end).sum()), n, confidence) for end in ends},
         parts={"train": world.train.n_episodes}
         | ({"holdout": world.holdout.n_episodes} if own else {"fresh holdout": world.holdout.n_episodes}),
-        action_counts=tuple(int(count) for count in np.bincount(log.actions, minlength=log.n_actions or 0)),
         action_names=_GRID_ACTIONS if grid else log.action_labels or (),
-        dropped_transitions=world.train.transitions().dropped,
         notes=tuple(dict.fromkeys([*log.notes, *world.train.notes])),
         findings=checked.findings,
         checks=checked.ran,
         false_alarm=checked.false_alarm,
         coverage=coverage(world.raw),
+        **_outcomes(log, world.ends, ends, confidence, dropped=world.train.transitions().dropped),
     )
+
+
+def _outcomes(
+    log: Dataset, ended: NDArray[np.str_], ends: Sequence[str], confidence: float, dropped: int = 0
+) -> dict[str, Any]:
+    """Return what was observed in a log, as `LogFacts` names it."""
+    sums, n = {name: log.cost_sums(name) for name in log.costs}, log.n_episodes
+    return {
+        "dataset": log,
+        "return_": mean_t(log.returns, confidence),
+        "return_std": float(np.std(log.returns, ddof=1)) if n > 1 else 0.0,
+        "length_mean": float(np.mean(log.lengths)),
+        "costs": {name: mean_t(cost, confidence, bounds=(0.0, np.inf)) for name, cost in sums.items()},
+        "probabilities": {name: clopper_pearson(int((cost > 0).sum()), n, confidence) for name, cost in sums.items()},
+        "end_rates": {end: clopper_pearson(int((ended == end).sum()), n, confidence) for end in ends},
+        "action_counts": tuple(int(count) for count in np.bincount(log.actions, minlength=log.n_actions or 0)),
+        "dropped_transitions": dropped,
+    }
 
 
 def _rows(

@@ -40,7 +40,7 @@ def document(data: ReportData, drawings: Sequence[Drawing]) -> dict[str, Any]:
         "online_episodes": sum(policy.rollout.episodes for policy in data.policies if policy.rollout is not None),
         "diagnosed_on": data.diagnosed_on,
         "offline": evaluation_section.heading(data),
-        "events": event_names([o for policy in data.policies for o in (policy.rollout, policy.exact) if o is not None]),
+        "events": _events(data),
         "policies": policies,
         "figures": [
             {"file": f"figures/{d.name}.png", **{key: value for key, value in d._asdict().items() if key != "figure"}}
@@ -61,6 +61,14 @@ def document(data: ReportData, drawings: Sequence[Drawing]) -> dict[str, Any]:
     facts["reading"] = read(facts)
     cleaned: dict[str, Any] = jsonable(facts)
     return cleaned
+
+
+def _events(data: ReportData) -> list[str]:
+    """Return the costs and ends that policies are compared by, in the order they first appear."""
+    shown = event_names([o for policy in data.policies for o in (policy.rollout, policy.exact) if o is not None])
+    answered = [one.of for policy in data.policies if policy.offline is not None for one in policy.offline.estimates]
+    costs = [of.partition(":")[2] for of in answered if of.startswith("probability:")]
+    return list(dict.fromkeys([*shown, *costs]))
 
 
 def jsonable(value: Any) -> Any:

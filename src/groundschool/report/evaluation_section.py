@@ -70,6 +70,7 @@ def section(policy: PolicyFacts) -> dict[str, Any] | None:
         "notes": grouped(mains, "notes"),
         "support": _first(mains, "support"),
         "weights": _weights(mains + others),
+        "overlap": _first(mains, "overlap"),
         "problems": list(answers.problems),
     }
 
@@ -92,6 +93,7 @@ def heading(data: ReportData) -> dict[str, Any] | None:
         "n_estimates": len(found),
         "n_untrusted": sum(not one.trusted for one in found),
         "self_tests": _self_tests(found),
+        "history": _history(found),
         "notes": _shared_notes([answers.estimates for _, answers in judged]),
     }
 
@@ -147,6 +149,7 @@ def grouped(estimates: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, 
         {
             "text": text,
             "about": list(dict.fromkeys(one["quantity"] for one in ones)),
+            "by": list(dict.fromkeys(one["method"] for one in ones)),
             "methods": list(dict.fromkeys(one["name"] for one in ones)),
         }
         for text, ones in found.items()
@@ -158,6 +161,13 @@ def _self_tests(found: Sequence[Estimate]) -> list[dict[str, Any]]:
     tests = {one.of: one.diagnostics["self_test"] for one in reversed(found) if one.diagnostics.get("self_test")}
     asked = [of for of in dict.fromkeys(one.of for one in found) if of in tests]
     return [{"of": of, "quantity": words_of(of)["words"], **tests[of]} for of in asked]
+
+
+def _history(found: Sequence[Estimate]) -> list[dict[str, Any]]:
+    """Return what was tested of the history: it is about the log, and the same for all."""
+    facts: Mapping[str, Any] = next((one.diagnostics["history"] for one in found if one.diagnostics.get("history")), {})
+    names = {"observation": "the next observation", "action": "the action"}
+    return [{"about": words, **facts[name]} for name, words in names.items() if name in facts]
 
 
 def _shared_notes(by_policy: Sequence[Sequence[Estimate]]) -> list[str]:

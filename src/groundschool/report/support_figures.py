@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,10 +58,68 @@ def weights_by_step(facts: Mapping[str, Any], *, color: int) -> Figure:
         axes.set_xlabel("step of the episode")
         axes.set_ylabel("mean weight")
         axes.grid(axis="y")
-        told = f"{number(facts['ess'], 1)} effective episodes; the heaviest has {percent(facts['largest_share'], 0)}"
+        told = "no episode has any weight"
+        if facts["ess"]:
+            share = percent(facts["largest_share"], 0)
+            told = f"{number(facts['ess'], 1)} effective episodes; the heaviest has {share} of all weight"
         axes.text(0.02, 0.95, told, transform=axes.transAxes, va="top", fontsize=9, color=MUTED)
         figure.legend(loc="outside lower left", ncols=2, handlelength=3.0)
         return figure
+
+
+def support(estimate: Estimate, *, color: int = 1) -> Figure:
+    """Draw how often the logger was expected to log what a policy does.
+
+    Parameters
+    ----------
+    estimate
+        From `groundschool.evaluate`, by a method that counts visits, such as "marginal_dr".
+    color
+        Color index of the policy.
+
+    Raises
+    ------
+    InputError
+        If the estimate has no such counts.
+    """
+    facts = estimate.diagnostics.get("support")
+    if not facts or not facts.get("by_expected"):
+        raise InputError(f"the estimate by {estimate.method!r} has no counts of support to draw.")
+    return support_by_expected(facts["by_expected"], color=color)
+
+
+def support_by_expected(ranges: Sequence[Mapping[str, Any]], *, color: int) -> Figure:
+    """Draw the support of a report's JSON: the policy's visits by how many rows the logger was expected to log."""
+    shares = np.asarray([100.0 * one["share"] for one in ranges])
+    beyond = np.asarray([100.0 * one["excess"] for one in ranges])
+    chosen, at = look(color), np.arange(len(ranges))
+    with style():
+        figure = canvas("Does the log go where this policy goes?", WIDTH, 3.6)
+        axes = figure.subplots()
+        axes.bar(at, shares, width=0.7, color=chosen.color, alpha=0.45, ec=INK, lw=0.8, label="as often as the logger")
+        axes.bar(
+            at, beyond, width=0.7, color=chosen.color, ec=INK, lw=0.8, hatch="//", label="more often than the logger"
+        )
+        for x, share in zip(at, shares, strict=True):
+            axes.annotate(
+                percent(share / 100.0), (float(x), float(share)), (0, 3), textcoords="offset points", ha="center",
+                fontsize=9, color=INK,
+            )  # fmt: skip
+        axes.set_xticks(at, [rows_of(one) for one in ranges])
+        axes.tick_params(axis="x", length=0, labelcolor=INK)
+        axes.set_ylim(0.0, 1.14 * max(float(shares.max()), 1.0))
+        axes.set_xlabel("rows of the same state and action that the logger was expected to log")
+        axes.set_ylabel("share of the policy’s steps (%)")
+        axes.grid(axis="y")
+        figure.legend(loc="outside lower left", ncols=2)
+        return figure
+
+
+def rows_of(one: Mapping[str, Any]) -> str:
+    """Return a range of expected rows in words."""
+    if one["to"] is None:
+        return f"≥ {number(one['from'], 0)}"
+    return f"< {number(one['to'], 0)}" if one["from"] == 0 else f"{number(one['from'], 0)} to {number(one['to'], 0)}"
 
 
 def _numbers(values: Any) -> np.ndarray:
