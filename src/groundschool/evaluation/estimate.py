@@ -129,8 +129,8 @@ class Estimate:
     ess: float
     trusted: bool
     reasons: tuple[str, ...]
-    notes: tuple[str, ...]
-    diagnostics: Mapping[str, Any]
+    notes: tuple[str, ...] = field(repr=False)
+    diagnostics: Mapping[str, Any] = field(repr=False)
     possible: tuple[float, float]
     bounds: Bounds = field(repr=False)
     values: NDArray[np.float64] | None = field(repr=False, default=None)

@@ -14,27 +14,11 @@ import numpy as np
 
 from groundschool.data import Dataset
 from groundschool.errors import InputError, suggest
-# TEMPORARY until all parts have landed
-try:
-    from groundschool.evaluation.behavior import resolve_behavior
-except ImportError:
-    def resolve_behavior(log, given, seed=0): return Behavior(np.asarray(log.propensities), None, True)
-try:
-    from groundschool.evaluation.diagnostics.history import history_signs
-except ImportError:
-    def history_signs(log, seed=0): return Diagnosis("history", {})
-try:
-    from groundschool.evaluation.diagnostics.overlap import overlap
-except ImportError:
-    def overlap(log, policy): return Diagnosis("overlap", {})
-try:
-    from groundschool.evaluation.diagnostics.self_test import self_test
-except ImportError:
-    def self_test(log, question, behavior, seed=0): return Diagnosis("self_test", {})
-try:
-    from groundschool.evaluation.diagnostics.weights import weight_diagnosis
-except ImportError:
-    def weight_diagnosis(problem): return Diagnosis("weights", {})
+from groundschool.evaluation.behavior import resolve_behavior
+from groundschool.evaluation.diagnostics.history import history_signs
+from groundschool.evaluation.diagnostics.overlap import overlap
+from groundschool.evaluation.diagnostics.self_test import self_test
+from groundschool.evaluation.diagnostics.weights import weight_diagnosis
 from groundschool.evaluation.estimate import Assurance, Bounds, Diagnosis, Estimate, Estimation
 from groundschool.evaluation.estimators import METHODS, Method, estimator
 from groundschool.evaluation.pose import Behavior, Censoring, pose

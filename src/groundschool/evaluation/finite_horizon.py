@@ -1,25 +1,26 @@
 """A process of at most H steps, counted from a log: where a policy goes in it, and what that is worth.
 
-Dynamics are pooled over time. All recursions are exact over the horizon and run for all folds at once.
+Dynamics are pooled over time. All recursions are exact over the horizon, and run for all parts of a log at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from groundschool.evaluation.problem import FloatArray, IntArray, Problem
+from groundschool.evaluation.problem import BoolArray, FloatArray, IntArray, Problem
 
-SHRINKAGE = 0.05
+SHRINKAGE = 0.2
 _DENSE = 1_200  # states up to which products over time are dense
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Counts:
-    """What K parts of a log hold, each as counts of the T transitions that occur in any.
+    """What K parts of a log hold, each as counts of the T transitions that occur in any of them.
 
     Attributes
     ----------
@@ -48,40 +49,45 @@ class Counts:
 
     @cached_property
     def episodes(self) -> FloatArray:
-        """Episodes in each part, (K,)."""
-        return np.asarray(self.starts.sum(axis=1))
+        """Episodes in each part, (K,); at least 1."""
+        return np.asarray(np.maximum(self.starts.sum(axis=1), 1.0))
+
+    @cached_property
+    def visits(self) -> FloatArray:
+        """Rows in each state, (K, S)."""
+        return _sums(self.state, self.steps, self.n_states)
 
     def without_each(self) -> Counts:
         """Return, for each part, the counts of all others."""
-        total = {name: getattr(self, name).sum(axis=0) for name in ("steps", "signal", "starts")}
-        return dataclasses.replace(self, **{name: whole - getattr(self, name) for name, whole in total.items()})
+        whole = {name: getattr(self, name).sum(axis=0) for name in ("steps", "signal", "starts")}
+        return dataclasses.replace(self, **{name: total - getattr(self, name) for name, total in whole.items()})
 
     def together(self) -> Counts:
         """Return the counts of all parts as one."""
-        names = ("steps", "signal", "starts")
-        return dataclasses.replace(self, **{name: getattr(self, name).sum(axis=0, keepdims=True) for name in names})
+        whole = {name: getattr(self, name).sum(axis=0, keepdims=True) for name in ("steps", "signal", "starts")}
+        return dataclasses.replace(self, **whole)
 
 
-def transition_of_rows(problem: Problem) -> tuple[IntArray, IntArray]:
-    """Number the transitions that occur.
+class Counted(NamedTuple):
+    """A problem's rows, counted.
 
-    Returns
-    -------
-    (N,) int64, (T,) int64
-        The transition of each row, -1 where the next state is not known; and one row of each transition.
+    Attributes
+    ----------
+    counts : Counts
+        By part of the log.
+    kind : (N,) int64
+        The transition of each row; -1, and not counted, where the next state is unknown.
+    weight : (N,) float64
+        What each row counts. Rows that went on, nobody knows where, are replaced by the rows of their pair that went on
+        to a known state: leaving them out would make every end look likelier than it is.
     """
-    states = problem.states
-    assert states is not None
-    span = states.count + 1
-    key = (states.code * problem.n_actions + problem.actions) * span + states.then + 1
-    known = problem.ended | (states.then >= 0)
-    kinds, first, number = np.unique(key[known], return_index=True, return_inverse=True)
-    of_row = np.full(problem.n_rows, -1, np.int64)
-    of_row[known] = number.reshape(-1)
-    return of_row, np.flatnonzero(known)[first]
+
+    counts: Counts
+    kind: IntArray
+    weight: FloatArray
 
 
-def count(problem: Problem, part: IntArray, n_parts: int) -> tuple[Counts, IntArray]:
+def count(problem: Problem, part: IntArray, n_parts: int) -> Counted:
     """Count a problem's rows by part of the log.
 
     Parameters
@@ -94,61 +100,85 @@ def count(problem: Problem, part: IntArray, n_parts: int) -> tuple[Counts, IntAr
 
     Returns
     -------
-    Counts
-    (N,) int64
-        The transition of each row, -1 where the next state is unknown.
+    Counted
     """
     states = problem.states
     assert states is not None
-    of_row, example = transition_of_rows(problem)
-    row_part = np.repeat(part, problem.lengths)
-    n_kinds = len(example)
-    known = of_row >= 0
-    cell = row_part[known] * n_kinds + of_row[known]
-    shape = (n_parts, n_kinds)
-    steps = np.bincount(cell, minlength=n_parts * n_kinds).reshape(shape).astype(np.float64)
-    signal = np.bincount(cell, weights=problem.signal[known], minlength=n_parts * n_kinds).reshape(shape)
-    begins = states.code[problem.starts[:-1]]
-    of_states = (n_parts, states.count)
-    starts = np.bincount(part * states.count + begins, minlength=n_parts * states.count)
+    kind, example = transition_of_rows(problem)
+    weight = row_weights(problem, kind)
+    known, n_kinds = kind >= 0, len(example)
+    row_part = np.repeat(part, problem.lengths)[known]
+    cell = row_part * n_kinds + kind[known]
+    size = n_parts * n_kinds
+    begins = part * states.count + states.code[problem.starts[:-1]]
+    steps: FloatArray = np.bincount(cell, weights=weight[known], minlength=size)
+    signal: FloatArray = np.bincount(cell, weights=(weight * problem.signal)[known], minlength=size)
     counts = Counts(
         n_states=states.count,
         n_actions=problem.n_actions,
         state=states.code[example],
         action=problem.actions[example],
         then=np.where(problem.ended[example], -1, states.then[example]),
-        steps=steps,
-        signal=signal,
-        starts=starts.reshape(of_states).astype(np.float64),
+        steps=steps.reshape(n_parts, -1),
+        signal=signal.reshape(n_parts, -1),
+        starts=np.bincount(begins, minlength=n_parts * states.count).reshape(n_parts, -1).astype(np.float64),
     )
-    return counts, of_row
+    return Counted(counts, kind, weight)
+
+
+def transition_of_rows(problem: Problem) -> tuple[IntArray, IntArray]:
+    """Number the T transitions (state, action, next state) that occur.
+
+    Returns
+    -------
+    (N,) int64
+        The transition of each row; -1 where the next state is unknown.
+    (T,) int64
+        A row of each transition.
+    """
+    states = problem.states
+    assert states is not None
+    pair = states.code * problem.n_actions + problem.actions
+    key = pair * (states.count + 1) + np.where(problem.ended, 0, states.then + 1)
+    known = problem.ended | (states.then >= 0)
+    _, first, number = np.unique(key[known], return_index=True, return_inverse=True)
+    kind = np.full(problem.n_rows, -1, np.int64)
+    kind[known] = number.reshape(-1)
+    return kind, np.flatnonzero(known)[first]
+
+
+def row_weights(problem: Problem, kind: IntArray) -> FloatArray:
+    """Weigh rows that went on to a known state up by those of their pair that went on to an unknown one, (N,)."""
+    states = problem.states
+    assert states is not None
+    known = kind >= 0
+    weight = known.astype(np.float64)
+    if known.all():
+        return weight
+    pair = states.code * problem.n_actions + problem.actions
+    size = states.count * problem.n_actions
+    onward = known & ~problem.ended
+    lost, kept = np.bincount(pair[~known], minlength=size), np.bincount(pair[onward], minlength=size)
+    weight[onward] += lost[pair[onward]] / kept[pair[onward]]
+    return weight
 
 
 class Model:
     """What K counted models say about one policy over H steps, discounted.
 
-    Each pair of a state and an action is shrunk toward what its own state does over all actions, by a pseudo-count.
+    Each pair of a state and an action is shrunk toward what its own state does over all actions, by a pseudo-count:
+    shrinking toward the whole log would hide a danger that only one state has. States without any counted row are
+    taken for the average one.
 
     Parameters
     ----------
     counts : Counts
     target : (S, A) float64
-        The policy's probabilities.
+        The policy's probabilities; rows may sum to less than 1, what is missing leaves the process.
     horizon : int
     discount : float
     shrinkage : float
         The pseudo-count.
-
-    Attributes
-    ----------
-    pairs : (K, S, A) float64
-        How often each pair was counted.
-    reward : (K, S, A) float64
-        Expected signal of a pair.
-    values : (H + 1, K, S) float64
-        Expected discounted sum from each step on.
-    flow : (H, K, S) float64
-        Probability of being in each state at each step, times discount ** step.
     """
 
     def __init__(
@@ -159,63 +189,37 @@ class Model:
         discount: float = 1.0,
         shrinkage: float = SHRINKAGE,
     ) -> None:
-        self.counts, self.target, self.horizon, self.discount = counts, target, horizon, discount
-        K, S, A = counts.n_parts, counts.n_states, counts.n_actions
-        pair = counts.state * A + counts.action
-        self.pairs = _sums(pair, counts.steps, S * A).reshape(K, S, A)
-        rewards = _sums(pair, counts.signal, S * A).reshape(K, S, A)
-        seen, of_state = self.pairs.sum(axis=2), rewards.sum(axis=2)
-        mixed = np.divide(of_state, seen, out=np.zeros_like(seen), where=seen > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self._weight = np.where(seen[..., None] > 0, 1.0 / (self.pairs + shrinkage), 0.0)
-        self.reward = (rewards + shrinkage * mixed[..., None]) * self._weight
-        # P(then | s, a) = steps * weight + shrunk * steps of all actions / visits
-        self._shrunk = shrinkage * self._weight
-        self._seen = seen
-        self._pairs_then()
-        self._recur()
+        self.counts = counts
+        self.target = target
+        self.horizon = horizon
+        self.discount = discount
+        self.shrinkage = shrinkage
 
-    def _pairs_then(self) -> None:
-        """Number the distinct (state, next state), and build the policy's kernel on them for every part."""
+    @cached_property
+    def values(self) -> FloatArray:
+        """Expected discounted sum from each step and state on, (H + 1, K, S)."""
         c = self.counts
-        S, A = c.n_states, c.n_actions
-        goes = np.flatnonzero(c.then >= 0)
-        key, self._link_of = np.unique(c.state[goes] * S + c.then[goes], return_inverse=True)
-        self._goes = goes
-        self.link_from, self.link_to = key // S, key % S
-        n_links = len(key)
-        link = self._link_of.reshape(-1)
-        steps = c.steps[:, goes]
-        state, action = c.state[goes], c.action[goes]
-        direct = steps * self.target[state, action] * self._weight[:, state, action]
-        self._any = _sums(link, steps, n_links)  # (K, L): steps along a link by any action
-        inverse = np.divide(1.0, self._seen, out=np.zeros_like(self._seen), where=self._seen > 0)
-        self._inverse = inverse
-        lent = (self.target[None] * self._shrunk).sum(axis=2) * inverse  # (K, S)
-        self.kernel = _sums(link, direct, n_links) + self._any * lent[:, self.link_from]
+        values = np.zeros((self.horizon + 1, c.n_parts, c.n_states))
+        gain = (self.target * self.reward).sum(axis=2)
+        share = c.visits / np.maximum(c.visits.sum(axis=1, keepdims=True), 1.0)
+        some = bool(self._unseen.any())
+        for t in reversed(range(self.horizon)):
+            values[t] = gain + self.discount * (self._matrix @ values[t + 1].ravel()).reshape(gain.shape)
+            if some:
+                average = (share * values[t]).sum(axis=1, keepdims=True)
+                values[t] = np.where(self._unseen, average, values[t])
+        return values
 
-    def _recur(self) -> None:
+    @cached_property
+    def flow(self) -> FloatArray:
+        """Probability of being in each state at each step, times the discount to the power of the step, (H, K, S)."""
         c = self.counts
-        K, S, H = c.n_parts, c.n_states, self.horizon
-        offset = np.arange(K)[:, None] * S
-        matrix = sparse.csr_matrix(
-            (self.kernel.ravel(), ((self.link_from + offset).ravel(), (self.link_to + offset).ravel())),
-            shape=(K * S, K * S),
-        )
-        onward, backward = matrix.T.tocsr(), matrix
-        reward = (self.target[None] * self.reward).sum(axis=2).ravel()
-        self.values = np.zeros((H + 1, K, S))
-        flow = np.zeros((H, K, S))
-        value = np.zeros(K * S)
-        for t in reversed(range(H)):
-            value = reward + self.discount * (backward @ value)
-            self.values[t] = value.reshape(K, S)
-        episodes = np.maximum(c.episodes, 1.0)
-        now = (c.starts / episodes[:, None]).ravel()
-        for t in range(H):
-            flow[t] = now.reshape(K, S)
-            now = self.discount * (onward @ now)
-        self.flow = flow
+        flow = np.empty((self.horizon, c.n_parts, c.n_states))
+        flow[0] = c.starts / c.episodes[:, None]
+        onward = self._matrix.T.tocsr()
+        for t in range(1, self.horizon):
+            flow[t] = self.discount * (onward @ flow[t - 1].ravel()).reshape(flow[t].shape)
+        return flow
 
     @cached_property
     def visits(self) -> FloatArray:
@@ -225,52 +229,137 @@ class Model:
     @cached_property
     def start_value(self) -> FloatArray:
         """Expected sum of an episode in each model, (K,)."""
-        episodes = np.maximum(self.counts.episodes, 1.0)
-        return np.asarray((self.counts.starts * self.values[0]).sum(axis=1) / episodes)
+        return np.asarray((self.counts.starts * self.values[0]).sum(axis=1) / self.counts.episodes)
 
     @cached_property
-    def pooled(self) -> FloatArray:
-        """For each link (s, o): the sum over steps of flow to s times the value in o one step later, (K, L)."""
+    def reward(self) -> FloatArray:
+        """Expected signal of each pair, (K, S, A)."""
         c = self.counts
-        after = self.values[1:]
-        if c.n_states <= _DENSE and len(self.link_from) * 8 > c.n_states:
-            found = np.empty((c.n_parts, len(self.link_from)))
-            for k in range(c.n_parts):
-                product = self.flow[:, k].T @ after[:, k]
-                found[k] = product[self.link_from, self.link_to]
-            return found
-        found = np.zeros((c.n_parts, len(self.link_from)))
-        for t in range(self.horizon):
-            found += self.flow[t][:, self.link_from] * after[t][:, self.link_to]
-        return found
-
-    @cached_property
-    def pooled_pair(self) -> FloatArray:
-        """For each pair (s, a): the sum over steps of flow to s times the expected value one step later, (K, S, A)."""
-        c = self.counts
-        S, A = c.n_states, c.n_actions
-        link = self._link_of.reshape(-1)
-        pair = (c.state * A + c.action)[self._goes]
-        direct = _sums(pair, c.steps[:, self._goes] * self.pooled[:, link], S * A).reshape(c.n_parts, S, A)
-        lent = _sums(self.link_from, self._any * self.pooled, S) * self._inverse
-        return np.asarray(direct * self._weight + lent[..., None] * self._shrunk)
+        rewards = _sums(self._pair, c.signal, c.n_states * c.n_actions).reshape(self._shape)
+        mixed = rewards.sum(axis=2) * self._inverse
+        return np.asarray((rewards + self.shrinkage * mixed[..., None]) * self._weight)
 
     @cached_property
     def residuals(self) -> FloatArray:
-        """For each transition: what it brought beyond what its pair promised, weighted by the flow, (K, T).
+        """What each transition brings beyond what its pair promised, weighted by the flow to its state, (K, T).
 
-        Without the signal's own part, which differs by row: flow * signal is to be added.
+        The sum over steps t of ``flow_t(s) * (discount * V_{t+1}(then) - Q_t(s, a))``: without the signal itself, which
+        differs by row. ``visits(s) * signal`` is to be added.
         """
         c = self.counts
         then = np.zeros((c.n_parts, len(c.state)))
-        then[:, self._goes] = self.pooled[:, self._link_of.reshape(-1)]
+        then[:, self._goes] = self._link_value[:, self._link]
         promised = self.visits[:, c.state] * self.reward[:, c.state, c.action]
-        promised += self.discount * self.pooled_pair[:, c.state, c.action]
+        promised += self.discount * self._pair_value[:, c.state, c.action]
         return np.asarray(self.discount * then - promised)
+
+    @cached_property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.counts.n_parts, self.counts.n_states, self.counts.n_actions
+
+    @cached_property
+    def _pair(self) -> IntArray:
+        return np.asarray(self.counts.state * self.counts.n_actions + self.counts.action)
+
+    @cached_property
+    def _unseen(self) -> BoolArray:
+        return np.asarray(self.counts.visits == 0)
+
+    @cached_property
+    def _inverse(self) -> FloatArray:
+        """One over the rows of each state, 0 where there are none, (K, S)."""
+        visits = self.counts.visits
+        return np.divide(1.0, visits, out=np.zeros_like(visits), where=visits > 0)
+
+    @cached_property
+    def pairs(self) -> FloatArray:
+        """Rows of each pair of a state and an action, (K, S, A)."""
+        c = self.counts
+        return _sums(self._pair, c.steps, c.n_states * c.n_actions).reshape(self._shape)
+
+    @cached_property
+    def _weight(self) -> FloatArray:
+        """What one counted row of a pair weighs, (K, S, A)."""
+        total = self.pairs + self.shrinkage
+        return np.divide(1.0, total, out=np.zeros_like(total), where=(total > 0) & ~self._unseen[..., None])
+
+    @cached_property
+    def _lent(self) -> FloatArray:
+        """What one row of the state weighs in each of its pairs, by the pseudo-count, (K, S, A)."""
+        return np.asarray(self.shrinkage * self._weight * self._inverse[..., None])
+
+    @cached_property
+    def _goes(self) -> IntArray:
+        """The transitions that lead to another state."""
+        return np.flatnonzero(self.counts.then >= 0)
+
+    @cached_property
+    def _links(self) -> tuple[IntArray, IntArray, IntArray]:
+        """The L distinct links (state, next state), and the link of each transition that has one."""
+        c = self.counts
+        key, number = np.unique(c.state[self._goes] * c.n_states + c.then[self._goes], return_inverse=True)
+        return key // c.n_states, key % c.n_states, number.reshape(-1)
+
+    @property
+    def link_from(self) -> IntArray:
+        """The state that each link leaves, (L,)."""
+        return self._links[0]
+
+    @property
+    def link_to(self) -> IntArray:
+        """The state that each link leads to, (L,)."""
+        return self._links[1]
+
+    @property
+    def _link(self) -> IntArray:
+        return self._links[2]
+
+    @cached_property
+    def _any_action(self) -> FloatArray:
+        """Rows along each link by any action, (K, L)."""
+        return _sums(self._link, self.counts.steps[:, self._goes], len(self._links[0]))
+
+    @cached_property
+    def kernel(self) -> FloatArray:
+        """Probability of each link under the policy, (K, L)."""
+        c = self.counts
+        state, action = c.state[self._goes], c.action[self._goes]
+        direct = c.steps[:, self._goes] * self.target[state, action] * self._weight[:, state, action]
+        lent = (self.target * self._lent).sum(axis=2)
+        return np.asarray(_sums(self._link, direct, len(self.link_from)) + self._any_action * lent[:, self.link_from])
+
+    @cached_property
+    def _matrix(self) -> Any:
+        """The kernels of all parts as one sparse matrix, one block a part."""
+        c = self.counts
+        block = np.arange(c.n_parts)[:, None] * c.n_states
+        places = ((self.link_from + block).ravel(), (self.link_to + block).ravel())
+        return sparse.csr_matrix((self.kernel.ravel(), places), shape=(c.n_parts * c.n_states,) * 2)
+
+    @cached_property
+    def _link_value(self) -> FloatArray:
+        """The sum over steps of the flow to a link's state times the value at its end one step later, (K, L)."""
+        c = self.counts
+        source, sink, _ = self._links
+        after = self.values[1:]
+        if c.n_states <= _DENSE and len(source) * 8 > c.n_states:
+            whole = (self.flow[:, k].T @ after[:, k] for k in range(c.n_parts))
+            return np.stack([product[source, sink] for product in whole])
+        found = np.zeros((c.n_parts, len(source)))
+        for t in range(self.horizon):
+            found += self.flow[t][:, source] * after[t][:, sink]
+        return found
+
+    @cached_property
+    def _pair_value(self) -> FloatArray:
+        """The sum over steps of the flow to a pair's state times the value expected one step later, (K, S, A)."""
+        c = self.counts
+        counted = c.steps[:, self._goes] * self._link_value[:, self._link]
+        direct = _sums(self._pair[self._goes], counted, c.n_states * c.n_actions).reshape(self._shape)
+        of_state = _sums(self._links[0], self._any_action * self._link_value, c.n_states)
+        return np.asarray(direct * self._weight + of_state[..., None] * self._lent)
 
 
 def _sums(index: IntArray, values: FloatArray, size: int) -> FloatArray:
     """Sum columns (K, n) by index (n,); shape (K, size)."""
-    if values.shape[1] == 0:
-        return np.zeros((len(values), size))
     return np.stack([np.bincount(index, weights=row, minlength=size) for row in values])

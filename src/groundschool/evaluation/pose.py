@@ -159,8 +159,8 @@ def _at_ends(answers: FloatArray, ends: IntArray, n_episodes: int) -> FloatArray
 def _until_first_event(problem: Problem) -> Problem:
     """End every episode with its first event, and count that."""
     event = problem.signal > 0
-    before = np.cumsum(event) - event  # events in earlier rows, of all episodes
-    kept = before == before[problem.starts[:-1]][problem.episode]
+    before: IntArray = np.cumsum(event) - event  # events in earlier rows, of all episodes
+    kept: NDArray[np.bool_] = before == before[problem.starts[:-1]][problem.episode]
     happened = np.zeros(problem.n_episodes, np.bool_)
     happened[problem.episode[event & kept]] = True
     cut = _take_rows(problem, np.flatnonzero(kept))

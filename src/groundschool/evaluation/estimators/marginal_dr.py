@@ -1,53 +1,204 @@
-"""Double reinforcement learning over counted states: the certifying estimator (Kallus & Uehara 2019, arXiv:1909.05850)."""
+"""Double reinforcement learning over counted states: the estimator that certifies.
+
+Kallus & Uehara 2019 (arXiv:1909.05850) for a horizon of H steps and dynamics that do not depend on the step. The value
+of an episode e is
+
+    V_0(s_0) + sum over its rows of ratio(s, a) * (U(s, r, o) - E[U | s, a]),
+    U(s, r, o) = sum_t d_t(s) (r + V_{t+1}(o)) / D(s),    ratio(s, a) = D(s) pi(a|s) / (D_b(s) b(a|s)),
+
+with d_t and D = sum_t d_t the target's visits and D_b the logger's. Values and visits come from counts of the episodes
+of all other folds; the mean over episodes is unbiased to first order in the errors of either. Both D and D_b are
+visits in the same counted model, so that its errors cancel where the target acts like the logger; b(a|s) is the
+propensity of the row.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from typing import Any
+
 import numpy as np
 
-from groundschool.evaluation.estimate import Estimation
+from groundschool.errors import InputError
+from groundschool.evaluation.bounds.influence import standard_error
+from groundschool.evaluation.diagnostics.support import behavior_by_state, support_of
+from groundschool.evaluation.estimate import Assurance, Estimation
+from groundschool.evaluation.estimators._certify import certified_bounds
 from groundschool.evaluation.finite_horizon import SHRINKAGE, Model, count
-from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 from groundschool.evaluation.folds import fold_of_episode
+from groundschool.evaluation.problem import BoolArray, FloatArray, Problem
 
 NAME = "marginal_dr"
 
 
-def influence(problem, folds, clip, shrinkage=SHRINKAGE, seed=0):
+def estimate(
+    problem: Problem,
+    *,
+    folds: int = 10,
+    clip: float | None = None,
+    shrinkage: float = SHRINKAGE,
+    seed: int = 0,
+) -> Estimation:
+    """Estimate by marginal double robustness, and say how well the log supports that.
+
+    Parameters
+    ----------
+    problem : Problem
+        Where its observations cannot be counted, the estimate is made over a fitted partition.
+    folds : int
+        For cross-fitting by unit, at least 2.
+    clip : float, optional
+        The largest ratio; a tenth of the units by default.
+    shrinkage : float
+        Pseudo-count by which a pair of a state and an action is drawn toward its own state.
+    seed : int
+        Of the folds.
+
+    Returns
+    -------
+    Estimation
+        Asymptotic. Its standard error is inflated by half of what the estimate moves when only half of the log is
+        learned from (two folds instead of `folds`).
+    """
+    if problem.states is None:
+        from groundschool.evaluation.estimators import marginal_dr_partition
+
+        return marginal_dr_partition.estimate(problem, folds=folds, clip=clip, seed=seed)
+    if folds < 2:
+        raise InputError(f"folds is {folds}, expected at least 2: nobody is judged on what they studied.")
+    limit = max(problem.n_units / 10.0, 1.0) if clip is None else float(clip)
+    if problem.n_units < 2:
+        return _nothing(problem)
+    behavior = behavior_by_state(problem)
+    fitted = cross_fit(problem, behavior, folds, limit, shrinkage, seed)
+    coarse = cross_fit(problem, behavior, 2, limit, shrinkage, seed)
+    value = float(fitted.values.mean())
+    disagreement = abs(value - float(coarse.values.mean()))
+    error = standard_error(fitted.values, problem.units)
+    found = support_of(problem, behavior, limit, shrinkage)
+    censored = int(problem.censored.sum())
+    assurance: Assurance = "asymptotic" if problem.known and not censored else "heuristic"
+    notes: tuple[str, ...] = ("The observation is taken for all that the next step depends on, besides the action.",)
+    if censored:
+        notes += (
+            f"{censored:,} of {problem.n_episodes:,} episodes were cut before the horizon. It is assumed that what "
+            "cuts them tells nothing beyond the observation.",
+        )
+    return Estimation(
+        value=value,
+        standard_error=error + disagreement / 2.0,
+        bounds=certified_bounds(problem, fitted.values, fitted.ratios, disagreement / 2.0),
+        interval="influence values, Student t with kurtosis in its degrees of freedom",
+        assurance=assurance,
+        values=fitted.values,
+        diagnostics={
+            "support": found.facts,
+            "folds": folds,
+            "fold_disagreement": disagreement,
+            "influence_error": error,
+            "clip": limit,
+            "clipped_rows": int(fitted.clipped.sum()),
+            "largest_ratio": float(fitted.ratios.max(initial=0.0)),
+            "ess": _effective(problem, fitted.ratios),
+        },
+        reasons=found.reasons,
+        notes=notes,
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fitted:
+    """One cross-fitted pass.
+
+    Attributes
+    ----------
+    values : (E,) float64
+        Their mean is the estimate.
+    ratios : (N,) float64
+        Marginal ratio of each row, clipped.
+    clipped : (N,) bool
+    """
+
+    values: FloatArray
+    ratios: FloatArray
+    clipped: BoolArray
+
+
+def cross_fit(
+    problem: Problem, behavior: FloatArray, folds: int, clip: float, shrinkage: float = SHRINKAGE, seed: int = 0
+) -> Fitted:
+    """Return the value of each episode, with all that is learned learned from the other folds.
+
+    Parameters
+    ----------
+    problem : Problem
+        With states, and at least two units.
+    behavior : (S, A) float64
+        The behavior policy's probabilities by state.
+    folds : int
+    clip : float
+        The largest ratio.
+    shrinkage : float
+    seed : int
+    """
     states = problem.states
+    assert states is not None
     part = fold_of_episode(problem.units, folds, seed)
-    n_parts = int(part.max()) + 1
-    counts, of_row = count(problem, part, n_parts)
-    model = Model(counts.without_each(), states.target, problem.horizon, problem.discount, shrinkage)
-    row_part = np.repeat(part, problem.lengths)
-    use = of_row >= 0
-    k, s = row_part[use], states.code[use]
-    seen = model._seen[k, s] / model.counts.episodes[k]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.where(seen > 0, problem.ratios[use] / seen, 0.0)
-    ratio = scale * model.visits[k, s]
-    clipped = ratio > clip
-    scale = np.where(clipped, scale * clip / np.where(clipped, ratio, 1.0), scale)
-    residual = model.visits[k, s] * problem.signal[use] + model.residuals[k, of_row[use]]
-    correction = np.bincount(problem.episode[use], weights=scale * residual, minlength=problem.n_episodes)
+    counts, kind, weight = count(problem, part, int(part.max()) + 1)
+    others = counts.without_each()
+    model = Model(others, states.target, problem.horizon, problem.discount, shrinkage)
+    logger = Model(others, behavior, problem.horizon, 1.0, shrinkage)
+    part_of_row = np.repeat(part, problem.lengths)
+    base = logger.visits[part_of_row, states.code]
+    seen = others.visits[part_of_row, states.code] > 0
+    base = np.where(seen, base, 0.0)
+    # What one row stands for: the flow to its state, which the residual holds already, is left out.
+    scale = np.divide(problem.ratios, base, out=np.zeros(problem.n_rows), where=base > 0)
+    ratios = scale * model.visits[part_of_row, states.code]
+    clipped = ratios > clip
+    scale[clipped] *= clip / ratios[clipped]
+    ratios = np.minimum(ratios, clip)
+    counted = kind >= 0
+    residual = np.zeros(problem.n_rows)
+    residual[counted] = model.residuals[part_of_row[counted], kind[counted]]
+    residual += model.visits[part_of_row, states.code] * problem.signal
+    corrections = weight * scale * residual
+    new = np.flatnonzero(counted & ~seen)
+    if len(new):
+        # Nobody else was there: the model sends no flow, and the average state's value stands in for its own.
+        ratios[new] = np.minimum(problem.ratios[new], clip)
+        corrections[new] = ratios[new] * _one_step(problem, model, part_of_row, new)
     start = model.values[0][part, states.code[problem.starts[:-1]]]
-    return start + correction, model, dict(part=part, ratio=ratio, clipped=clipped, use=use, scale=scale, counts=counts, of_row=of_row)
+    return Fitted(start + problem.episode_sums(corrections), ratios, clipped)
 
 
-def estimate(problem: Problem, *, folds: int = 10, clip: float | None = None, seed: int = 0) -> Estimation:
-    n = problem.n_units
-    limit = n / 10 if clip is None else clip
-    values, model, more = influence(problem, min(folds, n), limit, seed=seed)
-    coarse, _, _ = influence(problem, min(2, n), limit, seed=seed)
-    gap = abs(values.mean() - coarse.mean())
+def _one_step(problem: Problem, model: Model, part: Any, rows: Any) -> FloatArray:
+    """Return the temporal-difference errors of some rows at their own steps, discounted to the start."""
+    states = problem.states
+    assert states is not None
+    step, k = problem.step[rows], part[rows]
+    then = states.then[rows]
+    goes = (then >= 0) & ~problem.ended[rows]
+    onward = np.where(goes, model.values[step + 1, k, np.maximum(then, 0)], 0.0)
+    gained = problem.signal[rows] + problem.discount * onward - model.values[step, k, states.code[rows]]
+    return np.asarray(problem.discounts[rows] * gained)
 
-    se = values.std(ddof=1) / np.sqrt(n)
-    def bounds(tail):
-        from scipy import stats
-        c = values - values.mean(); k = (c**4).mean() / max((c**2).mean()**2, 1e-300)
-        df = max(2 * n / max(k - 1, 1e-9), 1.0)
-        q = stats.t.isf(tail, df) * se + gap / 2
-        lo, up = values.mean() - q, values.mean() + q
-        if problem.question.kind == "probability":
-            up = max(up, values.mean() + 1 / n); lo, up = max(lo, 0), min(up, 1)
-        return lo, up
-    return Estimation(values.mean(), se, bounds, "influence", "asymptotic", values, dict(gap=gap))
+
+def _effective(problem: Problem, ratios: FloatArray) -> float:
+    """Return how many episodes of the target the ratios are worth (Kish), with one weight an episode."""
+    weights = problem.episode_sums(ratios)
+    square = float(np.square(weights).sum())
+    return float(weights.sum() ** 2 / square) if square > 0 else 0.0
+
+
+def _nothing(problem: Problem) -> Estimation:
+    what = "episode" if problem.n_episodes < 2 else "group"
+    return Estimation(
+        value=float(problem.returns.mean()),
+        standard_error=math.inf,
+        bounds=lambda tail: (problem.low, problem.high),
+        interval="none",
+        assurance="heuristic",
+        reasons=(f"The log has one {what}: there is nothing to learn from but the {what} that is judged.",),
+    )

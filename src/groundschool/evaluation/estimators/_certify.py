@@ -1,0 +1,63 @@
+"""Bounds from influence values, with room for events that nobody has met yet."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from groundschool.evaluation.bounds.influence import influence_bounds, standard_error
+from groundschool.evaluation.estimate import Bounds
+from groundschool.evaluation.problem import FloatArray, Problem
+
+
+def certified_bounds(problem: Problem, values: FloatArray, ratios: FloatArray, inflation: float) -> Bounds:
+    """Return bounds on the mean of influence values.
+
+    A rare event that a ratio of 30 would count thirty times, and that the log happens not to hold, leaves no trace in
+    the variance of the values. An upper bound on a cost is therefore at least a gamma quantile (Fay & Feuer 1997,
+    doi:10.1002/(SICI)1097-0258(19970415)16:7<791::AID-SIM500>3.0.CO;2-#) with room for one more event, of the average
+    ratio: mean ``value + size / n`` and variance ``error ** 2 + size ** 2 * E[ratio ** 2] / n ** 2``. With no event and
+    all ratios 1 that is the rule of three.
+
+    Parameters
+    ----------
+    problem : Problem
+    values : (E,) float64
+    ratios : (N,) float64
+        What an event in each row would count.
+    inflation : float
+        Added to the standard error.
+    """
+    mean = float(np.mean(values))
+    error = standard_error(values, problem.units) + inflation
+    size = _size_of_event(problem)
+
+    def bounds(tail: float) -> tuple[float, float]:
+        lower, upper = influence_bounds(
+            values, problem.units, tail, inflation=inflation, low=problem.low, high=problem.high
+        )
+        if problem.question.kind != "return":
+            upper = max(upper, _with_room(mean, error, size, ratios, problem.n_units, tail))
+        return lower, min(upper, problem.high)
+
+    return bounds
+
+
+def _with_room(mean: float, error: float, size: float, ratios: FloatArray, n: int, tail: float) -> float:
+    if not math.isfinite(size) or not math.isfinite(error):
+        return math.inf
+    total = float(ratios.sum())
+    square = float(np.square(ratios).sum()) / total if total > 0 else 1.0
+    center = max(mean, 0.0) + size / n
+    variance = error**2 + max(square, 1.0) * (size / n) ** 2
+    return float(stats.gamma.isf(tail, center**2 / variance, scale=variance / center))
+
+
+def _size_of_event(problem: Problem) -> float:
+    """Return what one event adds: 1 for a probability, the mean of the costs that were met otherwise."""
+    if problem.question.kind == "probability":
+        return 1.0
+    met = problem.signal[problem.signal > 0]
+    return float(met.mean()) if len(met) else math.inf
