@@ -73,6 +73,7 @@ def row(key: tuple[Any, ...], group: list[Record]) -> Row:
         "bias": mean(errors),
         "bias_error": float(errors.std(ddof=1) / np.sqrt(len(errors))) if len(errors) > 1 else None,
         "rmse": root_mean_square(errors),
+        "least_error": root_mean_square(least),
         "rmse_ratio": root_mean_square(errors / least) if len(errors) and (least > 0).all() else None,
         "seconds": statistics.fmean(one["seconds"] for one in group),
         "reasons": dict(reasons.most_common(4)),
@@ -173,14 +174,12 @@ def error_bars(rows: Iterable[Row]) -> list[Row]:
         grid = one["family"] == "HazardGrid"
         limit = RMSE_RATIO["HazardGrid" if grid else "other"].get(one["episodes"])
         if limit is not None and one["rmse_ratio"] is not None and (one["of"] == "return" or not grid):
-            value = one["rmse_ratio"]
-            bars.append({"what": "rmse ratio", **where, "bar": limit, "value": value, "met": value <= limit})
+            bars.append({"what": "rmse ratio", **where, "bar": limit, "value": one["rmse_ratio"]})
         limit = HAZARD_RMSE.get(one["episodes"])
         if grid and limit is not None and one["of"] == "probability":
-            bars.append(
-                {"what": "hazard rmse", **where, "bar": limit, "value": one["rmse"], "met": one["rmse"] <= limit}
-            )
-    return bars
+            error = {"value": one["rmse"], "least_possible": one["least_error"]}
+            bars.append({"what": "hazard rmse", **where, "bar": limit, **error})
+    return [bar | {"met": bar["value"] <= bar["bar"]} for bar in bars]
 
 
 def against_peers(rows: Iterable[Row]) -> dict[str, Any]:
@@ -239,7 +238,8 @@ def print_rows(result: dict[str, Any]) -> None:
     over = [one for one in result["errors"] if not one["met"]]
     print(f"{len(result['errors'])} bars of errors, {len(over)} missed:")
     for one in over:
-        print(f"  {place(one)}: {one['what']} {one['value']:.4g}, bar {one['bar']:g}")
+        least = f", efficiency bound {one['least_possible']:.4g}" if "least_possible" in one else ""
+        print(f"  {place(one)}: {one['what']} {one['value']:.4g}, bar {one['bar']:g}{least}")
     peers = result["peers"]
     if peers["cells"]:
         print(f"best or within a tenth of the best: {peers['near_or_best']:.1%} of {peers['cells']} trusted cells")
