@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 
 from groundschool.evaluation.diagnostics._certainty import CERTAIN
-from groundschool.evaluation.diagnostics._claims import Rows
+from groundschool.evaluation.diagnostics._claims import scattered
 from groundschool.evaluation.diagnostics._part import Part, Test
 
-_ALL, _SCATTERED = 0.99, 0.5
+_ALL = 0.99
 
 
 def cause(part: Part, *, uncertain: bool) -> tuple[str, str]:
@@ -35,7 +35,7 @@ def cause(part: Part, *, uncertain: bool) -> tuple[str, str]:
             "They agree with the actions when read as the probability of action 1: declare "
             'propensity_is="probability_of_1".',
         )
-    if _scattered(rows):
+    if scattered(rows):
         return (
             "other rows",
             "In the same state and for the same action they vary as if they stood in other rows: check how they were "
@@ -58,19 +58,3 @@ def _fits_as_1(part: Part) -> bool:
         table = np.where(np.arange(2) == rows.actions[:, None], read[:, None], 1.0 - read[:, None])
     found = Test.of(dataclasses.replace(part, rows=dataclasses.replace(rows, propensities=read, table=table)))
     return not found.unbalanced
-
-
-def _scattered(rows: Rows) -> bool:
-    """Return whether propensities vary within a state and action, or around a model of them, as they do overall."""
-    logs = np.log(rows.propensities)
-    if rows.code is not None:
-        pair = np.unique(rows.code * rows.n_actions + rows.actions, return_inverse=True)[1]
-        count = np.bincount(pair)
-        left = logs - (np.bincount(pair, weights=logs) / count)[pair]
-        freedom = max(len(pair) - len(count), 1)
-        return bool(np.square(left).sum() / freedom >= _SCATTERED * logs.var())
-    assert rows.features is not None
-    design = rows.features[:, :, None] * np.eye(rows.n_actions)[rows.actions][:, None, :]
-    design = design.reshape(len(logs), -1)
-    weights = np.linalg.lstsq(design.T @ design + np.eye(design.shape[1]), design.T @ logs, rcond=None)[0]
-    return bool(np.square(logs - design @ weights).mean() >= _SCATTERED * logs.var())

@@ -24,6 +24,7 @@ _PRIOR_ROWS = 2.0
 _RIDGE = 1e-3
 _QUADRATIC, _WIDEST, _FOURIER = 8, 100, 64
 _LARGEST = 5.0
+_SCATTERED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +175,22 @@ def _bounded(surplus: FloatArray) -> FloatArray:
 
 def _one_hot(rows: Rows) -> FloatArray:
     return np.eye(rows.n_actions)[rows.actions]
+
+
+def scattered(rows: Rows) -> bool:
+    """Return whether propensities vary within a state and action, or around a model of them, as they do overall."""
+    logs = np.log(rows.propensities)
+    if rows.code is not None:
+        pair = np.unique(rows.code * rows.n_actions + rows.actions, return_inverse=True)[1]
+        count = np.bincount(pair)
+        left = logs - (np.bincount(pair, weights=logs) / count)[pair]
+        freedom = max(len(pair) - len(count), 1)
+        return bool(np.square(left).sum() / freedom >= _SCATTERED * logs.var())
+    assert rows.features is not None
+    design = rows.features[:, :, None] * np.eye(rows.n_actions)[rows.actions][:, None, :]
+    design = design.reshape(len(logs), -1)
+    weights = np.linalg.lstsq(design.T @ design + np.eye(design.shape[1]), design.T @ logs, rcond=None)[0]
+    return bool(np.square(logs - design @ weights).mean() >= _SCATTERED * logs.var())
 
 
 class _Ridge:

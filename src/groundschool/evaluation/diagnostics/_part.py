@@ -8,24 +8,35 @@ import math
 import numpy as np
 
 from groundschool.data import Dataset
-from groundschool.evaluation.diagnostics._claims import BoolArray, FloatArray, IntArray, Rows, features_of, gaps
+from groundschool.evaluation.diagnostics._claims import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Rows,
+    features_of,
+    gaps,
+    scattered,
+)
 from groundschool.evaluation.diagnostics._wager import log_evidence, log_mean_exp
 from groundschool.evaluation.pose import Behavior
 from groundschool.evaluation.states import count_states
 
 ALPHA = 0.001
 LEAST_EVIDENCE = math.log(2.0 / ALPHA)
+LEAST_EVIDENCE_SCATTERED = math.log(20.0)  # no logger that looks at the observation alone gets there at all
 MATERIAL = 0.03
+BLOCKS, BLOCKS_REGRESSED = 8, 4
+_ENOUGH_UNITS = 200
 _ROWS, _ROWS_REGRESSED = 40_000, 8_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """Rows of whole units of a log, which unit each belongs to, and how many episodes they are."""
+    """Rows of whole units of a log, and which unit and episode each belongs to."""
 
     rows: Rows
     units: IntArray
-    n_episodes: int
+    episodes: IntArray
     seed: int
     points: FloatArray | None  # observations, where they are not counted
 
@@ -64,7 +75,7 @@ class Part:
         code = None if counted is None else counted[0]
         rows = Rows(actions, p, table, code, features, some, to_go[at], log.n_actions)
         units = np.repeat(of_episode, log.lengths)[at]
-        return cls(rows, units, len(np.unique(log.episode_index[at])), seed, points)
+        return cls(rows, units, log.episode_index[at], seed, points)
 
 
 def _rows_of(log: Dataset, units: IntArray, order: IntArray, size: IntArray, rows: int) -> BoolArray:
@@ -79,6 +90,9 @@ def _rows_of(log: Dataset, units: IntArray, order: IntArray, size: IntArray, row
 class Test:
     """What bets on the gaps have won, and how large the gaps are.
 
+    Units are dealt into blocks. What to bet on in one is learned from those before it, so that the winnings of all
+    multiply.
+
     Attributes
     ----------
     balance, reproduction : float
@@ -87,6 +101,9 @@ class Test:
         Root mean square of what is claimed too much or too little for an action.
     difference, standard_error, z : float
         What the logger got, minus what is claimed; over units.
+    scattered : bool
+        Whether propensities vary as much in the same state and for the same action as they do overall, in a log that is
+        large enough for it to say something.
     """
 
     balance: float
@@ -95,11 +112,13 @@ class Test:
     difference: float
     standard_error: float
     z: float
+    scattered: bool
 
     @property
     def unbalanced(self) -> bool:
         """Whether actions were taken more, or less, often than claimed: beyond chance, and by enough to matter."""
-        return self.balance >= LEAST_EVIDENCE and self.imbalance >= MATERIAL
+        least = LEAST_EVIDENCE_SCATTERED if self.scattered else LEAST_EVIDENCE
+        return self.balance >= least and self.imbalance >= MATERIAL
 
     @property
     def missed(self) -> bool:
@@ -109,25 +128,25 @@ class Test:
     @classmethod
     def of(cls, part: Part) -> Test:
         units = np.unique(part.units, return_inverse=True)[1]
-        half = (np.random.default_rng(part.seed).permutation(int(units.max()) + 1) % 2)[units]
-        balance, reproduction, surplus = [], [0.0], 0.0
-        advantage = np.zeros(len(units))
-        for own in (0, 1):
-            judge = np.flatnonzero(half == own)
-            found = gaps(part.rows, np.flatnonzero(half != own), judge)
-            balance.append(log_evidence(2.0 * found.surplus))
-            surplus += float(found.surplus.sum())
-            advantage[judge] = found.advantage
-            if found.span > 0:
-                share = 2.0 * found.advantage / found.span
-                reproduction += [log_evidence(share), log_evidence(-share)]
+        n_units = int(units.max()) + 1
+        blocks = min(BLOCKS if part.rows.code is not None else BLOCKS_REGRESSED, n_units)
+        block = (np.random.default_rng(part.seed).permutation(n_units) * blocks // n_units)[units]
+        surplus, advantage, share = (np.zeros(len(units)) for _ in range(3))
+        for later in range(1, blocks):
+            judge = np.flatnonzero(block == later)
+            found = gaps(part.rows, np.flatnonzero(block < later), judge)
+            surplus[judge], advantage[judge] = found.surplus, found.advantage
+            share[judge] = found.advantage / found.span if found.span > 0 else 0.0
+        judged = block > 0
         by_unit = np.bincount(units, weights=advantage)
         error = math.sqrt(float(np.square(by_unit).sum()))
+        episodes = max(len(np.unique(part.episodes[judged])), 1)
         return cls(
-            balance=log_mean_exp(np.array(balance)),
-            imbalance=math.sqrt(max(surplus / len(units), 0.0)),
-            reproduction=log_mean_exp(np.array(reproduction)),
-            difference=float(by_unit.sum()) / part.n_episodes,
-            standard_error=error / part.n_episodes,
+            balance=log_evidence(2.0 * surplus[judged]),
+            imbalance=math.sqrt(max(float(surplus[judged].mean()), 0.0)),
+            reproduction=log_mean_exp(np.array([log_evidence(way * share[judged]) for way in (-2.0, 2.0)])),
+            difference=float(by_unit.sum()) / episodes,
+            standard_error=error / episodes,
             z=float(by_unit.sum()) / error if error > 0 else 0.0,
+            scattered=part.rows.code is not None and n_units >= _ENOUGH_UNITS and scattered(part.rows),
         )

@@ -21,11 +21,11 @@ _Z_ESTIMATED = 5.0
 def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int = 0) -> Diagnosis:
     """Evaluate the logger by its own propensities, and look whether they contradict its actions, or what it got.
 
-    Half of the log's units say how much more often than claimed each action was taken in each state (by counts, or by
-    regression), and how much more of the signal followed it; the other half is bet on, and the reverse. Bets on gaps
-    whose mean is zero where the propensities are true win more than a factor of 1,000 in one true log of 1,000 at most,
-    at any size of the log (see ``_claims`` and ``_wager``). Propensities of 1 where observations do not repeat claim
-    that the logger followed a fixed rule: whether it did is looked up in near observations (see ``_certainty``).
+    Block after block of the log's units is bet on: the blocks before it say how much more often than claimed each
+    action was taken in each state (by counts, or by regression), and how much more of the signal followed it. Bets on
+    gaps whose mean is zero where the propensities are true win more than a factor of 1,000 in one true log of 1,000 at
+    most, at any size of the log (see ``_claims`` and ``_wager``). Propensities of 1 where observations do not repeat
+    claim that the logger followed a fixed rule: whether it did is looked up in near observations (``_certainty``).
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int
     behavior : Behavior
         Where propensities were estimated, only the return or cost is held against the observed one.
     seed : int
-        Of the sample (of about 40,000 rows in whole units, 8,000 where observations do not repeat) and of the halves.
+        Of the sample (of about 40,000 rows in whole units, 8,000 where observations do not repeat) and of the blocks.
 
     Returns
     -------
