@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_report import Page, unexplained
 
 from groundschool.errors import InputError
 from groundschool.evaluation.answers import Answers
@@ -17,7 +18,6 @@ from groundschool.report.evaluation_reading import sentences, shortly
 from groundschool.report.evaluation_section import heading, section
 from groundschool.report.facts import PolicyFacts
 from groundschool.report.support_figures import rows_of
-from test_report import Page, unexplained
 
 HOSTILE = "<img src=x onerror=alert(1)> $x_{$"
 POSSIBLE = {"return": (-math.inf, math.inf), "probability": (0.0, 1.0), "cost": (0.0, math.inf)}
@@ -164,8 +164,8 @@ class TestNumbers:
 class TestWords:
     def test_a_bound_with_its_confidence_and_the_logger_beside_it(self):
         assert sentences(question(FOUND[2])) == (
-            "It would meet “hazard” in 4.1\u202f% of episodes: at most 5.9\u202f% with 95\u202f% confidence (asymptotic). "
-            "The logger’s own rate there: 15.0\u202f% [10.4, 20.7]; the policy’s is lower (intervals apart)."
+            "It would meet “hazard” in 4.1\u202f% of episodes: at most 5.9\u202f% with 95\u202f% confidence "
+            "(asymptotic). The logger’s own rate there: 15.0\u202f% [10.4, 20.7]; the policy’s is lower (intervals apart)."
         )
         assert sentences(question(FOUND[0])) == (
             "It would earn 17.2 an episode: at least 15.1 with 95\u202f% confidence (asymptotic). "
@@ -212,7 +212,8 @@ class TestPage:
             "Judged from the log alone", "200 episodes logged afresh", "Of 7 estimates here, 3 are not trusted",
             "Why it is not trusted", REASON, "Why other methods are not trusted", "Only 3.1 effective episodes.",
             "finite-sample", "marginal doubly robust", "weighted importance sampling", "predicted by the step before",
-            "not tested", "What could not be estimated", "method 'rejection': no cap is known.", "The logger, as logged",
+            "not tested", "What could not be estimated", "method 'rejection': no cap is known.",
+            "The logger, as logged",
         ):  # fmt: skip
             assert words in text
 
