@@ -14,6 +14,7 @@ from groundschool.evaluation._checks import checked_probabilities, policy_name, 
 from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.pose import Behavior
 from groundschool.evaluation.states import count_states
+from groundschool.evaluation.units import units_of
 
 FOLDS = 5
 
@@ -102,8 +103,7 @@ def estimate_behavior(log: Dataset, *, folds: int = FOLDS, seed: int = 0) -> Beh
     assert log.n_actions is not None
     if folds < 2:
         raise InputError(f"folds is {folds}, expected at least 2.")
-    units = np.arange(log.n_episodes) if log.groups is None else np.unique(log.groups, return_inverse=True)[1]
-    fold = np.repeat(fold_of_episode(units.reshape(-1), folds, seed), log.lengths)
+    fold = np.repeat(fold_of_episode(units_of(log), folds, seed), log.lengths)
     states = count_states(log.observations, log.action_masks)
     if states is not None or log.n_actions == 1:
         code = np.zeros(log.n_steps, np.int64) if states is None else states[0]

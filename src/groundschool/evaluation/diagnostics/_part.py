@@ -20,6 +20,7 @@ from groundschool.evaluation.diagnostics._claims import (
 from groundschool.evaluation.diagnostics._wager import log_evidence, log_mean_exp
 from groundschool.evaluation.pose import Behavior
 from groundschool.evaluation.states import count_states
+from groundschool.evaluation.units import units_of
 
 ALPHA = 0.001
 LEAST_EVIDENCE = math.log(2.0 / ALPHA)
@@ -48,9 +49,7 @@ class Part:
     @classmethod
     def of(cls, log: Dataset, behavior: Behavior, signal: FloatArray, kept: BoolArray, seed: int) -> Part | None:
         assert log.n_actions is not None
-        of_episode = np.arange(log.n_episodes)
-        if log.groups is not None:
-            of_episode = np.unique(log.groups, return_inverse=True)[1].reshape(-1)
+        of_episode = units_of(log)
         if log.n_actions < 2 or of_episode.max() == 0:
             return None
         rng = np.random.default_rng(seed)

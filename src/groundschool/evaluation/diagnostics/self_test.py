@@ -12,10 +12,12 @@ from groundschool.evaluation.diagnostics._certainty import CERTAIN, Certainty, c
 from groundschool.evaluation.diagnostics._claims import BoolArray, FloatArray
 from groundschool.evaluation.diagnostics._part import Part, Test
 from groundschool.evaluation.estimate import Diagnosis
+from groundschool.evaluation.intervals import clustered_error
 from groundschool.evaluation.pose import Behavior
 from groundschool.evaluation.question import Question
+from groundschool.evaluation.units import units_of
 
-_Z_ESTIMATED = 5.0
+_Z_ESTIMATED = 3.0
 
 
 def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int = 0) -> Diagnosis:
@@ -58,10 +60,16 @@ def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int
         doubtful = _doubtful(part, seed)
     reproduced = observed - found.difference
     unbalanced = behavior.known and found.unbalanced
-    missed = found.missed and part.exact if behavior.known else abs(found.z) >= _Z_ESTIMATED
+    missed = found.missed and part.exact
+    if not behavior.known:  # a model is never quite the logger: it must be off by more than the log's own error
+        own = clustered_error(np.add.reduceat(signal, log.starts[:-1]), units_of(log))
+        missed = abs(found.difference) >= _Z_ESTIMATED * math.hypot(found.standard_error, own) > 0.0
     failed = unbalanced or missed or doubtful is not None
     likely = cause(part, uncertain=doubtful is not None) if failed and behavior.known else None
-    evidence = max(found.balance if behavior.known else 0.0, found.reproduction if part.exact else 0.0)
+    evidence = max(found.balance, found.reproduction if part.exact else 0.0) if behavior.known else 0.0
+    p_value = min(1.0, 2.0 * math.exp(-max(evidence, 0.0)))
+    if doubtful is not None:
+        p_value = min(p_value, 0.5 * math.erfc(doubtful.z / math.sqrt(2.0)))
     facts = {
         "verdict": "failed" if failed else "passed",
         "observed": observed,
@@ -69,7 +77,7 @@ def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int
         "standard_error": found.standard_error,
         "z": found.z,
         "evidence": evidence / math.log(10.0),
-        "p_value": min(1.0, 2.0 * math.exp(-max(evidence, 0.0))) if doubtful is None else None,
+        "p_value": p_value if behavior.known else None,
         "imbalance": found.imbalance,
         "cause": None if likely is None else likely[0],
         "rows": len(part.rows.actions),
