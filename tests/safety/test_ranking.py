@@ -1,0 +1,144 @@
+"""Who stands where, by numbers alone."""
+
+import json
+import math
+
+import pytest
+
+from groundschool.safety.constraints import Constraint
+from groundschool.safety.ranking import Average, Judgement, rank
+from groundschool.safety.reasoning import explain
+
+HYPO = Constraint("hypo", limit=0.1)
+LENGTH = Constraint("days", kind="expected", limit=10)
+VACUOUS = {"return": (-math.inf, math.inf), "probability:hypo": (0.0, 1.0), "cost:days": (0.0, math.inf)}
+
+
+def judged(name, splits=1, *, trusted=True, reasons=("few visits",), **answers):
+    """Judgements of a candidate: ``return_=(value, lower, upper)``, the same in every split."""
+    of = {"return_": "return", "hypo": "probability:hypo", "days": "cost:days"}
+    return [
+        Judgement(
+            name, split, of[key], numbers[0], *(numbers[1:] if trusted else VACUOUS[of[key]]), trusted,
+            () if trusted else reasons,
+        )
+        for key, numbers in answers.items() for split in range(splits)
+    ]  # fmt: skip
+
+
+def order(*rows, constraints=()):
+    return [(one.candidate, one.status) for one in rank([row for rows_ in rows for row in rows_], constraints)]
+
+
+def test_the_largest_lower_bound_wins_not_the_largest_value():
+    rows = judged("bold", return_=(20.0, -5.0, 45.0)), judged("sure", return_=(10.0, 8.0, 12.0))
+    assert order(*rows) == [("sure", "feasible"), ("bold", "feasible")]
+
+
+def test_who_is_within_limits_comes_before_who_returns_more():
+    rows = (
+        judged("reckless", return_=(50.0, 48.0, 52.0), hypo=(0.3, 0.2, 0.4)),
+        judged("careful", return_=(5.0, 3.0, 7.0), hypo=(0.01, 0.0, 0.1)),  # a bound at the limit keeps it
+        judged("nearly", return_=(9.0, 8.0, 10.0), hypo=(0.05, 0.01, 0.12)),
+    )
+    expected = [("careful", "feasible"), ("nearly", "infeasible"), ("reckless", "infeasible")]
+    assert order(*rows, constraints=[HYPO]) == expected
+
+
+def test_the_least_violating_is_told_by_the_worst_excess_as_a_share_of_its_limit():
+    rows = (
+        judged("a", return_=(9.0, 9.0, 9.0), hypo=(0.1, 0.0, 0.2), days=(9.0, 8.0, 10.0)),  # excess 1.0
+        judged("b", return_=(1.0, 1.0, 1.0), hypo=(0.1, 0.0, 0.11), days=(9.0, 8.0, 15.0)),  # excess 0.5
+        judged("c", return_=(5.0, 5.0, 5.0), hypo=(0.1, 0.0, 0.15), days=(9.0, 8.0, 10.0)),  # 0.5 too, better return
+    )
+    assert [name for name, _ in order(*rows, constraints=[HYPO, LENGTH])] == ["c", "b", "a"]
+
+
+def test_the_untrusted_stand_behind_all_others_by_their_estimates():
+    rows = (
+        judged("dream", return_=(99.0, 98.0, 100.0), hypo=(0.5, 0.4, 0.6), trusted=False),
+        judged("hope", return_=(30.0, 29.0, 31.0), hypo=(0.05, 0.0, 0.1), trusted=False),
+        judged("bad", return_=(-9.0, -10.0, -8.0), hypo=(0.9, 0.8, 1.0)),
+    )
+    expected = [("bad", "infeasible"), ("hope", "untrusted"), ("dream", "untrusted")]
+    assert order(*rows, constraints=[HYPO]) == expected
+
+
+def test_one_untrusted_answer_is_enough():
+    rows = [*judged("x", return_=(9.0, 8.0, 10.0)), *judged("x", hypo=(0.0, 0.0, 0.01), trusted=False)]
+    (standing,) = rank(rows, [HYPO])
+    assert standing.status == "untrusted"
+    assert standing.reasons == ("few visits",)
+    assert standing.answers["probability:hypo"].upper == 1.0
+
+
+def test_ties_keep_the_given_order():
+    rows = [judged(name, return_=(1.0, 0.0, 2.0)) for name in "badc"]
+    assert [name for name, _ in order(*rows)] == list("badc")
+
+
+def test_one_that_could_not_be_trained_is_last():
+    failed = [Judgement("x", 0, "return", math.nan, -math.inf, math.inf, False, ("diverged",))]
+    assert order(failed, judged("y", return_=(-5.0, 0.0, 0.0), trusted=False)) == [
+        ("y", "untrusted"),
+        ("x", "untrusted"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "expected"),
+    [
+        ((True, True, True), (2.0, 1.0, 3.0, True, 3)),
+        ((True, False, True), (2.5, 1.5, 3.5, True, 2)),  # splits 0 and 2 alone
+        ((True, False, False), (2.0, -math.inf, math.inf, False, 1)),  # all values, the widest bounds
+    ],
+)
+def test_trusted_splits_are_averaged_where_they_are_the_majority(trusted, expected):
+    values = (1.0, 1.0, 4.0)
+    rows = [
+        Judgement("x", k, "return", v, *((v - 1, v + 1) if good else (-math.inf, math.inf)), good)
+        for k, (v, good) in enumerate(zip(values, trusted, strict=True))
+    ]
+    found = Average.over(rows)
+    assert (found.value, found.lower, found.upper, found.trusted, found.splits) == expected
+
+
+def test_half_of_the_splits_is_no_majority():
+    rows = [Judgement("x", k, "return", 1.0, 0.0, 2.0, k == 0) for k in range(2)]
+    assert not Average.over(rows).trusted
+
+
+def test_standings_are_json():
+    rows = judged("x", return_=(1.0, -math.inf, math.inf), hypo=(0.5, 0.0, 1.0), trusted=False)
+    (standing,) = rank(rows, [HYPO])
+    text = json.dumps([standing.to_json(), rows[0].to_json()], allow_nan=False)
+    assert json.loads(text)[0]["answers"]["return"] == {
+        "value": 1.0, "lower": None, "upper": None, "trusted": False, "splits": 0
+    }  # fmt: skip
+
+
+LOGGER = judged("logger", return_=(-3.0, -4.0, -2.0), hypo=(0.2, 0.15, 0.25))
+GOOD = judged("good", return_=(9.0, 8.0, 10.0), hypo=(0.02, 0.0, 0.05))
+
+
+@pytest.mark.parametrize(
+    ("rows", "limits", "said"),
+    [
+        ([LOGGER, GOOD], [HYPO], ["largest lower bound of return among the 1 that meet", "kept: the upper"]),
+        ([LOGGER, GOOD], [], ["'good' has the largest lower bound of return: 8 (estimate 9)", "logger's own is -4"]),
+        ([LOGGER, judged("x", return_=(-9.0, -10.0, -8.0))], [], ["Keep the logger's policy: no trusted candidate"]),
+        ([LOGGER, judged("x", return_=(9.0, 8.0, 10.0), hypo=(0.1, 0.0, 0.2))], [HYPO],
+         ["None of the candidates meets the limits; the least violating is 'x'", "is not shown to be kept", "1 of 1"]),
+        ([LOGGER, judged("x", return_=(9.0, 8.0, 10.0), hypo=(0.1, 0.0, 0.3))], [HYPO],
+         ["the least violating is the logger's own policy: keep it"]),
+        ([judged("logger", return_=(0.0, 0.0, 0.0), trusted=False)], [], ["not even the logger's own outcomes"]),
+        ([LOGGER, GOOD, judged("x", return_=(9.0, 8.0, 10.0), hypo=(0.0, 0.0, 1.0), trusted=False)], [HYPO],
+         ["1 of 2 candidates are not trusted in most splits", "'x', for one: few visits"]),
+        ([LOGGER, GOOD], [Constraint("hypo", limit=0.001)], ["cannot be shown by outcomes of 250 episodes", "0.01191"]),
+    ],
+)  # fmt: skip
+def test_the_choice_is_explained_in_sentences(rows, limits, said):
+    standings = rank([row for rows_ in rows for row in rows_], limits)
+    text = " ".join(explain(standings[0], standings, limits, 250, 5, 0.95))
+    for words in said:
+        assert words in text
