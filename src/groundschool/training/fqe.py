@@ -23,6 +23,7 @@ _CHUNK = 100  # updates between two looks
 _WINDOW = 3  # looks whose mean is compared with that of as many before
 _FLOOR = 1e-3  # of the scale: smaller movements are none, however close the members are
 _PROBES = 256
+_STARTS = 4_096  # episodes whose starts are looked at together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +65,11 @@ class Fit:
         One entry a look: ``step``, ``value`` (mean over members), ``spread`` (standard deviation over members), ``td``
         (mean squared TD error since the look before) and ``td_mean``, in units of the scale.
     converged : bool
-        The answer stood still at the full learning rate, and stayed there while that went to 0.
+        The answer stood still at the full learning rate, and again while the second half of that went to 0.
     moved : float
-        How far it went while the learning rate went to 0, or at the full rate where it never stood still: the answer,
-        or values after some logged transitions, whichever went further, in standard deviations over members.
+        How far it went while the second half of the learning rate went to 0, or at the full rate where it never stood
+        still, in standard deviations over members: the answer, or half of the root mean square over values elsewhere,
+        which are noisier.
     """
 
     values: NDArray[np.float64]
@@ -108,13 +110,14 @@ def fit(data: FQEData, horizon: Horizon, plan: Plan, *, seed: int) -> Fit:
         moved = training.moved()
         if training.step >= plan.least and moved <= plan.tolerance:
             break
-    settled, rested, start = moved <= plan.tolerance, training.recent(), training.step
+    settled, start = moved <= plan.tolerance, training.step
     end = min(plan.steps, start + max(start // 2, 2 * _CHUNK))
     while training.step < end:
         training.advance(end, decay_from=start)
-    drift = training.distance(rested)
+    halfway = int(np.searchsorted(training.curve["step"], (start + end) / 2.0))
+    drift = training.distance(training.seen[halfway])
     return Fit(
-        training.values, training.curve, settled and drift <= plan.tolerance, max(drift, 0.0 if settled else moved)
+        training.answer(), training.curve, settled and drift <= plan.tolerance, max(drift, 0.0 if settled else moved)
     )
 
 
@@ -128,9 +131,11 @@ class _Training:
         self.config = AlgorithmConfig(batch_size=plan.batch_size, hidden=plan.hidden, schedule="constant")
         sizes = (data.features.shape[1], data.next_policy.shape[1], horizon.start.shape[0])
         self.state = _start(self.keys, *sizes, self.config)
-        self.probes = np.random.default_rng(seed).integers(data.row.shape[0], size=_PROBES)
+        rng = np.random.default_rng(seed)
+        self.probes = rng.integers(data.row.shape[0], size=_PROBES)
+        self.looked_at = _starts_of(data, rng.permutation(data.first.shape[0])[:_STARTS])
         self.curve: dict[str, list[float]] = {"step": [], "value": [], "spread": [], "td": [], "td_mean": []}
-        self.values, self.spread = np.zeros(0), np.zeros(0)
+        self.spread = np.zeros(0)
         self.seen: list[NDArray[np.float64]] = []  # means over members: the answer, and values at probes
 
     def advance(self, end: int, *, decay_from: int | None = None) -> None:
@@ -144,13 +149,24 @@ class _Training:
         )
         errors = {name: float(np.mean(total)) / (last - self.step) for name, total in totals.items()}
         self.step = last
-        found = _values(self.state.target, self.data, self.horizon, self.probes)
-        self.values, probed = (np.asarray(part, np.float64) for part in found)
-        self.seen.append(np.concatenate([[self.values.mean()], probed.mean(axis=0)]))
-        self.spread = np.concatenate([[self.values.std(ddof=1)], probed.std(axis=0, ddof=1)])
+        found = _values(self.state.target, self.looked_at, self.horizon, self.probes)
+        above, below, elsewhere = (np.asarray(part, np.float64) for part in found)
+        values = np.concatenate([(above / below)[:, None], elsewhere], axis=1)
+        self.seen.append(values.mean(axis=0))
+        self.spread = values.std(axis=0, ddof=1)
         row = {"step": last, "value": self.seen[-1][0], "spread": self.spread[0], **errors}
         for name, number in row.items():
             self.curve[name].append(float(number))
+
+    def answer(self) -> NDArray[np.float64]:
+        """Return each member's value, over the starts of all episodes."""
+        n = self.data.first.shape[0]
+        above, below = np.zeros(len(self.keys)), np.zeros(len(self.keys))
+        for begin in range(0, n, _STARTS):
+            block = _starts_of(self.data, np.arange(begin, min(begin + _STARTS, n)))
+            found = _values(self.state.target, block, self.horizon, self.probes)
+            above, below = above + np.asarray(found[0]), below + np.asarray(found[1])
+        return np.asarray(above / below, np.float64)
 
     def recent(self) -> NDArray[np.float64]:
         """Return the mean of the last looks."""
@@ -167,7 +183,7 @@ class _Training:
         change = (self.seen[-1] if other is None else other) - one
         spread = np.maximum(self.spread, _FLOOR)
         elsewhere = np.sqrt(np.mean(np.square(change[1:])) / np.mean(np.square(spread[1:])))
-        return float(max(abs(change[0]) / spread[0], elsewhere))
+        return float(max(abs(change[0]) / spread[0], elsewhere / 2.0))
 
 
 @functools.partial(jax.jit, static_argnames=("inputs", "actions", "knots", "config"))
@@ -220,17 +236,25 @@ def _draw(data: FQEData, pool: Int[Array, " drawn"], size: Int[Array, ""], key: 
     )
 
 
+def _starts_of(data: FQEData, episodes: NDArray[np.int64]) -> FQEData:
+    return data._replace(
+        first=data.first[episodes],
+        first_policy=data.first_policy[episodes],
+        first_weight=data.first_weight[:, episodes],
+    )
+
+
 @jax.jit
 def _values(
     networks: Any, data: FQEData, horizon: Horizon, probes: Int[Array, " probes"]
-) -> tuple[Float[Array, " members"], Float[Array, "members probes"]]:
-    """Return each member's value at the starts of its episodes, and after some logged transitions, over all steps."""
+) -> tuple[Float[Array, " members"], Float[Array, " members"], Float[Array, "members probes"]]:
+    """Return each member's weighted sum of values at starts, the sum of those weights, and values after transitions."""
 
-    def one(network: Any, weight: Float[Array, " episodes"]) -> tuple[Float[Array, ""], Float[Array, " probes"]]:
+    def one(network: Any, weight: Float[Array, " episodes"]) -> tuple[Any, Any, Any]:
         at_starts = fqe.action_values(network, data.features[data.first], horizon)[..., -1]
         values = jnp.clip(jnp.sum(at_starts * data.first_policy, axis=-1), horizon.low[-1], horizon.high[-1])
         after = fqe.action_values(network, data.features[data.next_row[probes]], horizon)[..., -1]
-        elsewhere = jnp.sum(after * data.next_policy[probes], axis=-1)
-        return jnp.sum(values * weight) / jnp.sum(weight), elsewhere
+        return jnp.sum(values * weight), jnp.sum(weight), jnp.sum(after * data.next_policy[probes], axis=-1)
 
-    return jax.vmap(one)(networks, data.first_weight)
+    found: tuple[Array, Array, Array] = jax.vmap(one)(networks, data.first_weight)
+    return found

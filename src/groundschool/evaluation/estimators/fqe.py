@@ -12,6 +12,7 @@ from groundschool.errors import InputError
 from groundschool.evaluation.bounds.units import unseen_share
 from groundschool.evaluation.estimate import Bounds, Estimation
 from groundschool.evaluation.estimators import fqe_counts
+from groundschool.evaluation.intervals import clustered_error
 from groundschool.evaluation.problem import FloatArray, Problem
 
 NAME = "fqe"
@@ -19,6 +20,7 @@ NAME = "fqe"
 _REPLICATES = 200
 _NETWORKS = 20
 _FALSE = 0.01  # how often chance alone may make the model look unable to reproduce the logger
+_UNSHOWN = 0.05  # share of the target's actions at logged observations that the log may miss
 _MATERIAL = 0.5  # standard errors of the answer that such a failure must amount to
 
 
@@ -112,6 +114,13 @@ def _by_networks(problem: Problem, members: int, seed: int, device: str, **plan:
         notes.append(
             f"{facts['rows_of_unknown_end']:,} of {problem.n_rows:,} rows are left out: nobody knows what followed."
         )
+    shown, error = float(problem.ratios.mean()), clustered_error(problem.ratios, problem.units[problem.episode])
+    if 1.0 - shown > _UNSHOWN + float(stats.norm.isf(_FALSE)) * error:
+        reasons.append(
+            f"At the logged observations {1.0 - shown:.1%} of the target's actions are never seen (limit "
+            f"{_UNSHOWN:.0%}): what the networks say of them is made up."
+        )
+    facts = {**facts, "one_step_weight": shown}
     return _answer(problem, float(fitted.values.mean()), fitted.values, facts, reasons, notes)
 
 
