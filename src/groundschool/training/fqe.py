@@ -89,7 +89,8 @@ def fit(data: FQEData, horizon: Horizon, plan: Plan, *, seed: int) -> Fit:
     """Train every member at a constant learning rate until the answer stands still, then let the rate go to 0.
 
     The rate falls along a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983) over half as many updates again. Where
-    nothing stands still within three quarters of the updates, the rate falls then, and the fit says so.
+    the answer still moves while it falls, all goes on for twice as long. The fit says so where the updates were not
+    enough; the last quarter of them is kept for the fall.
 
     Parameters
     ----------
@@ -103,22 +104,23 @@ def fit(data: FQEData, horizon: Horizon, plan: Plan, *, seed: int) -> Fit:
     Fit
     """
     training = _Training(data, horizon, plan, seed)
-    most = max(1, 3 * plan.steps // 4)
-    moved = math.inf
-    while training.step < most:
-        training.advance(most)
-        moved = training.moved()
-        if training.step >= plan.least and moved <= plan.tolerance:
+    most, least = max(1, 3 * plan.steps // 4), plan.least
+    while True:
+        moved = math.inf
+        while training.step < most and not (training.step >= least and moved <= plan.tolerance):
+            training.advance(most)
+            moved = training.moved()
+        settled, start = moved <= plan.tolerance, training.step
+        end = min(plan.steps, start + max(start // 2, 2 * _CHUNK))
+        while training.step < end:
+            training.advance(end, decay_from=start)
+        halfway = int(np.searchsorted(training.curve["step"], (start + end) / 2.0))
+        drift = training.distance(training.seen[halfway])
+        converged = settled and drift <= plan.tolerance
+        least = 2 * start
+        if converged or least >= most or training.step >= most:
             break
-    settled, start = moved <= plan.tolerance, training.step
-    end = min(plan.steps, start + max(start // 2, 2 * _CHUNK))
-    while training.step < end:
-        training.advance(end, decay_from=start)
-    halfway = int(np.searchsorted(training.curve["step"], (start + end) / 2.0))
-    drift = training.distance(training.seen[halfway])
-    return Fit(
-        training.answer(), training.curve, settled and drift <= plan.tolerance, max(drift, 0.0 if settled else moved)
-    )
+    return Fit(training.answer(), training.curve, converged, drift if settled else max(drift, moved))
 
 
 class _Training:
