@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import math
 import operator
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,15 +14,18 @@ import numpy as np
 from groundschool.data import Dataset
 from groundschool.errors import InputError, suggest
 from groundschool.evaluation.behavior import resolve_behavior
+from groundschool.evaluation.diagnostics.agreement import COMPARED, LEAST_EFFECTIVE, agreement
 from groundschool.evaluation.diagnostics.history import history_signs
 from groundschool.evaluation.diagnostics.overlap import overlap
 from groundschool.evaluation.diagnostics.self_test import self_test
 from groundschool.evaluation.diagnostics.weights import weight_diagnosis
-from groundschool.evaluation.estimate import Assurance, Bounds, Diagnosis, Estimate, Estimation
-from groundschool.evaluation.estimators import METHODS, Method, estimator
+from groundschool.evaluation.estimate import Bounds, Diagnosis, Estimate, Estimation
+from groundschool.evaluation.estimators import METHODS, estimator
 from groundschool.evaluation.pose import Behavior, Censoring, pose
 from groundschool.evaluation.problem import Problem
 from groundschool.evaluation.question import Question
+
+_MOST_COMPARED = 1_000_000  # rows up to which other estimators are asked too
 
 
 class Evaluator:
@@ -80,43 +82,43 @@ class Evaluator:
         if not 0.5 <= confidence < 1.0:
             raise InputError(f"confidence is {confidence!r}, expected a number from 0.5 to below 1, such as 0.95.")
         name, choice = self._choose(method)
-        facts = METHODS[name]
-        answer = _Answer.of(self, policy, question, name, _checked(name, options, self.seed))
-        diagnoses = [*answer.diagnoses, *self._diagnoses(policy, question, facts, answer.problem)]
-        reasons = [*answer.reasons, *(reason for d in diagnoses for reason in d.reasons)]
-        notes = [*choice, *answer.notes, *(note for d in diagnoses for note in d.notes)]
-        claimed = answer.bounds((1.0 - confidence) / 2.0)
+        settings = _checked(name, options, self.seed)
+        problem, found = self._answer(policy, question, name, settings)
+        diagnoses = self._diagnoses(policy, question, name, problem, found)
+        reasons = (*found.reasons, *(reason for d in diagnoses for reason in d.reasons))
+        notes = (*choice, *found.notes, *(note for d in diagnoses for note in d.notes))
         possible = question.possible(self.log, self.discount)
-        trusted = not reasons
-        bounds: Bounds = answer.bounds if trusted else lambda tail: possible
-        lower, upper = bounds((1.0 - confidence) / 2.0)
-        weights = next((d.facts for d in diagnoses if d.name == "weights"), {})
+        bounds: Bounds = found.bounds if not reasons else lambda tail: possible
+        tail = (1.0 - confidence) / 2.0
+        claimed, (lower, upper) = found.bounds(tail), bounds(tail)
+        facts = {d.name: dict(d.facts) for d in diagnoses}
+        ess = found.diagnostics.get("ess", facts.get("weights", {}).get("ess", math.nan))
         return Estimate(
             of=of,
-            policy=answer.problem.policy,
+            policy=problem.policy,
             method=name,
-            value=answer.value,
-            lower=lower,
-            upper=upper,
-            standard_error=answer.standard_error,
-            confidence=confidence,
-            assurance=answer.assurance,
-            interval=answer.interval,
+            value=float(found.value),
+            lower=float(lower),
+            upper=float(upper),
+            standard_error=float(found.standard_error),
+            confidence=float(confidence),
+            assurance=found.assurance,
+            interval=found.interval,
             discount=self.discount,
             horizon=self.log.horizon,
             n_episodes=self.log.n_episodes,
-            ess=float(answer.diagnostics.get("ess", weights.get("ess", math.nan))),
-            trusted=trusted,
+            ess=math.nan if ess is None else float(ess),
+            trusted=not reasons,
             reasons=tuple(dict.fromkeys(reasons)),
             notes=tuple(dict.fromkeys(notes)),
             diagnostics={
-                "claimed": {"lower": claimed[0], "upper": claimed[1], "assurance": answer.assurance},
-                **answer.diagnostics,
-                **{d.name: dict(d.facts) for d in diagnoses},
+                "claimed": {"lower": float(claimed[0]), "upper": float(claimed[1])},
+                **found.diagnostics,
+                **facts,
             },
             possible=possible,
             bounds=bounds,
-            values=answer.values,
+            values=found.values,
         )
 
     def _choose(self, method: str) -> tuple[str, tuple[str, ...]]:
@@ -133,85 +135,70 @@ class Evaluator:
             "hidden state.",
         )
 
-    def _diagnoses(self, policy: Any, question: Question, method: Method, problem: Problem) -> list[Diagnosis]:
+    def _answer(
+        self, policy: Any, question: Question, name: str, settings: dict[str, Any]
+    ) -> tuple[Problem, Estimation]:
+        """Ask the estimator; twice, for the best and the worst case, where episodes were cut and a sum is bounded."""
+
+        def asked(censoring: Censoring) -> tuple[Problem, Estimation]:
+            problem = pose(self.log, policy, question, self.behavior, discount=self.discount, censoring=censoring)
+            return problem, estimator(name)(problem, **settings)
+
+        low, high = question.possible(self.log, self.discount)
+        if self._cut and math.isfinite(low) and math.isfinite(high):
+            (_, least), (problem, most) = asked("low"), asked("high")
+            found = _worst_of(least, most, self._cut, problem)
+        else:
+            problem, found = asked("open")
+        if METHODS[name].propensities and not self.behavior.known:
+            note = "The log has no propensities: they were estimated from it, so the assurance is heuristic."
+            found = dataclasses.replace(found, assurance="heuristic", notes=(*found.notes, note))
+        return problem, found
+
+    @cached_property
+    def _cut(self) -> int:
+        """How many episodes were cut before the horizon."""
+        log = self.log
+        return int((~log.terminated[log.starts[1:] - 1] & (log.lengths < log.horizon)).sum())
+
+    def _diagnoses(
+        self, policy: Any, question: Question, name: str, problem: Problem, found: Estimation
+    ) -> list[Diagnosis]:
         """Return what is looked at for every estimate; what does not speak against this method is kept as facts."""
-        found = []
+        method, looks = METHODS[name], []
         if method.target:
-            found += [overlap(self.log, policy), _if(method.weights, weight_diagnosis(problem))]
+            weights = weight_diagnosis(problem)
+            looks += [overlap(self.log, policy), _if(method.weights, weights)]
+            if name in COMPARED and weights.facts["ess"] >= LEAST_EFFECTIVE and problem.n_rows <= _MOST_COMPARED:
+                others = {other: estimator(other)(problem) for other in ("dr", "pdis") if other != name}
+                looks.append(agreement(problem, {name: found, **others}))
         if method.propensities:
-            found.append(self.self_test(question))
+            looks.append(self.self_test(question))
         if method.target:
-            found.append(_if(method.markov, self.history))
-        return found
+            looks.append(_if(method.markov, self.history))
+        return looks
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Answer:
-    """An estimation, or the worst of two where episodes were cut before the horizon."""
-
-    problem: Problem
-    value: float
-    standard_error: float
-    bounds: Bounds
-    interval: str
-    assurance: Assurance
-    values: Any
-    diagnostics: Mapping[str, Any]
-    reasons: tuple[str, ...]
-    notes: tuple[str, ...]
-    diagnoses: tuple[Diagnosis, ...] = ()
-
-    @classmethod
-    def of(cls, asked: Evaluator, policy: Any, question: Question, name: str, options: dict[str, Any]) -> _Answer:
-        def put(censoring: Censoring) -> tuple[Problem, Estimation]:
-            problem = pose(asked.log, policy, question, asked.behavior, discount=asked.discount, censoring=censoring)
-            return problem, estimator(name)(problem, **options)
-
-        low, high = question.possible(asked.log, asked.discount)
-        problem = pose(asked.log, policy, question, asked.behavior, discount=asked.discount)
-        cut = int(problem.censored.sum())
-        if not cut or not math.isfinite(low) or not math.isfinite(high):
-            found = estimator(name)(problem, **options)
-            return cls(problem, **_fields(found, asked.behavior.known, METHODS[name]))
-        (_, least), (problem, most) = put("low"), put("high")
-        both = dataclasses.replace(
-            most,
-            value=(least.value + most.value) / 2.0,
-            standard_error=max(least.standard_error, most.standard_error),
-            bounds=lambda tail: (least.bounds(tail)[0], most.bounds(tail)[1]),
-            values=None if least.values is None or most.values is None else (least.values + most.values) / 2.0,
-            reasons=tuple(dict.fromkeys((*least.reasons, *most.reasons))),
-            diagnostics={
-                **most.diagnostics,
-                "censored": {"episodes": cut, "value_if_least": least.value, "value_if_most": most.value},
-            },
-            notes=(
-                *most.notes,
-                f"{cut:,} of {problem.n_episodes:,} episodes were cut before the horizon of {problem.horizon} steps. "
-                f"The bounds hold whatever happened to them afterwards; the value is halfway between "
-                f"{least.value:.4g} and {most.value:.4g}.",
-            ),
-        )
-        return cls(problem, **_fields(both, asked.behavior.known, METHODS[name]))
-
-
-def _fields(found: Estimation, known: bool, method: Method) -> dict[str, Any]:
-    notes = found.notes
-    assurance = found.assurance
-    if method.propensities and not known:
-        assurance = "heuristic"
-        notes = (*notes, "The log has no propensities: they were estimated from it, so the assurance is heuristic.")
-    return {
-        "value": found.value,
-        "standard_error": found.standard_error,
-        "bounds": found.bounds,
-        "interval": found.interval,
-        "assurance": assurance,
-        "values": found.values,
-        "diagnostics": found.diagnostics,
-        "reasons": found.reasons,
-        "notes": notes,
-    }
+def _worst_of(least: Estimation, most: Estimation, cut: int, problem: Problem) -> Estimation:
+    """Put together what is known if cut episodes came to the least, and if they came to the most."""
+    return dataclasses.replace(
+        most,
+        value=(least.value + most.value) / 2.0,
+        standard_error=max(least.standard_error, most.standard_error),
+        bounds=lambda tail: (least.bounds(tail)[0], most.bounds(tail)[1]),
+        values=None if least.values is None or most.values is None else (least.values + most.values) / 2.0,
+        reasons=tuple(dict.fromkeys((*least.reasons, *most.reasons))),
+        diagnostics={
+            **most.diagnostics,
+            "censored": {"episodes": cut, "value_if_least": least.value, "value_if_most": most.value},
+        },
+        notes=(
+            *most.notes,
+            f"{cut:,} of {problem.n_episodes:,} episodes were cut before the horizon of {problem.horizon} steps. The "
+            f"bounds hold whatever would have happened in them; the value is halfway between {least.value:.4g} and "
+            f"{most.value:.4g}.",
+        ),
+    )
 
 
 def _if(counts: bool, found: Diagnosis) -> Diagnosis:

@@ -26,7 +26,7 @@ COMPARED = (
 )  # consistent under the log's propensities alone, or nearly
 MODEL = "fqe"
 ALARM = 0.01  # how often chance alone gives a reason, over all pairs together
-_EFFECTIVE = 50.0  # episodes' worth of weight below which nobody knows an estimator's error
+LEAST_EFFECTIVE = 50.0  # episodes' worth of weight below which nobody knows an estimator's error
 
 
 def agreement(problem: Problem, estimations: Mapping[str, Estimation]) -> Diagnosis:
@@ -88,8 +88,8 @@ def _unfit(problem: Problem, found: Estimation) -> str | None:
     if not 0.0 < found.standard_error < math.inf:
         return "its error is not known"
     ess = found.diagnostics.get("ess")
-    if ess is not None and not ess >= _EFFECTIVE:
-        return f"its weights are worth {ess:.3g} episodes (at least {_EFFECTIVE:g} are needed)"
+    if ess is not None and not ess >= LEAST_EFFECTIVE:
+        return f"its weights are worth {ess:.3g} episodes (at least {LEAST_EFFECTIVE:g} are needed)"
     return None
 
 

@@ -2,7 +2,7 @@
 
 What a pair of a state and an action brings is known only where the logger was expected to take it some times: the
 count that matters is the expected one, visits to the state times the propensity, for the logged one is high where the
-log was lucky. A target that goes to such pairs no more than twice as often as the logger asks nothing of them that the
+log was lucky. A target that goes to such pairs hardly more often than the logger asks nothing of them that the
 logger's own average does not answer; what it does beyond that is its excess, and the excess alone speaks against an
 estimate, for a rule that refuses the logger is wrong.
 
@@ -22,7 +22,7 @@ from groundschool.evaluation.estimate import Diagnosis
 from groundschool.evaluation.finite_horizon import SHRINKAGE, Counts, Model, count
 from groundschool.evaluation.problem import BoolArray, FloatArray, Problem
 
-AS_OFTEN = 2.0  # times as often as the logger
+AS_OFTEN = 1.25  # times as often as the logger
 SELDOM, FEW = 1.0, 3.0  # expected rows of a pair
 MOST_SELDOM, MOST_FEW, MOST_CLIPPED = 0.01, 0.04, 0.02  # shares of the target's visits
 MOST_LEFT = 0.05  # share of its episodes
