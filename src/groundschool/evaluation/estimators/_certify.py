@@ -16,10 +16,10 @@ def certified_bounds(problem: Problem, values: FloatArray, ratios: FloatArray, i
     """Return bounds on the mean of influence values.
 
     A rare event that a ratio of 30 would count thirty times, and that the log happens not to hold, leaves no trace in
-    the variance of the values. An upper bound on a cost is therefore at least a gamma quantile (Fay & Feuer 1997,
-    doi:10.1002/(SICI)1097-0258(19970415)16:7<791::AID-SIM500>3.0.CO;2-#) with room for one more event, of the average
-    ratio: mean ``value + size / n`` and variance ``error ** 2 + size ** 2 * E[ratio ** 2] / n ** 2``. With no event and
-    all ratios 1 that is the rule of three.
+    the variance of the values. An upper bound on a cost is therefore at least a gamma quantile with room for one more
+    event (Fay & Feuer 1997, Statistics in Medicine 16:791), of the ratio w that the target meets on average: mean
+    ``value + w * size / n`` and variance ``error ** 2 + (w * size / n) ** 2``. With no event in n episodes that is the
+    rule of three, for the n / w episodes that the log is worth.
 
     Parameters
     ----------
@@ -49,9 +49,10 @@ def _with_room(mean: float, error: float, size: float, ratios: FloatArray, n: in
     if not math.isfinite(size) or not math.isfinite(error):
         return math.inf
     total = float(ratios.sum())
-    square = float(np.square(ratios).sum()) / total if total > 0 else 1.0
-    center = max(mean, 0.0) + size / n
-    variance = error**2 + max(square, 1.0) * (size / n) ** 2
+    met = max(float(np.square(ratios).sum()) / total, 1.0) if total > 0 else 1.0
+    one_more = met * size / n
+    center = max(mean, 0.0) + one_more
+    variance = error**2 + one_more**2
     return float(stats.gamma.isf(tail, center**2 / variance, scale=variance / center))
 
 
