@@ -235,6 +235,10 @@ def print_rows(result: dict[str, Any]) -> None:
     print(f"{len(result['tests'])} tests of shares at a family-wise 5 %, {len(missed)} missed:")
     for one in missed:
         print(f"  {place(one)}: {one['what']} {one['share']:.3f}, bar {one['bar']:g}, p = {one['p']:.1e}")
+    places = {place(one) for one in missed if one["what"] == "trusted"}
+    for one in result["rows"]:
+        if place(one) in places:
+            print(f"  why {place(one)} is refused: {one['reasons']}")
     over = [one for one in result["errors"] if not one["met"]]
     print(f"{len(result['errors'])} bars of errors, {len(over)} missed:")
     for one in over:
