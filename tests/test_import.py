@@ -36,7 +36,7 @@ def test_nothing_heavy_is_imported(code):
     assert loaded_after(code) == set()
 
 
-@pytest.mark.parametrize("verb", ["demo", "init", "check", "convert", "run", "train", "rollout", "doctor"])
+@pytest.mark.parametrize("verb", ["demo", "init", "check", "convert", "run", "train", "evaluate", "rollout", "doctor"])
 def test_help_of_a_verb_needs_neither_jax_nor_numpy(verb):
     code = (
         f"from groundschool.cli import main; sys.argv = ['groundschool', {verb!r}, '--help']\n"

@@ -184,7 +184,7 @@ class EvaluationConfig(Section):
     """
 
     enabled: Flag = True
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("auto", "dr", "wis")
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("auto", "dr", "wis", "betting")
     of: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     confidence: Annotated[float, Field(ge=0.5, lt=1, strict=True)] = 0.95
     discount: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0

@@ -127,7 +127,7 @@ class TestNumbers:
         assert (head["episodes"], head["horizon"], head["confidence"], head["discount"]) == (200, 80, 0.95, 1.0)
         assert (head["n_estimates"], head["n_untrusted"]) == (7, 3)
         assert set(head["assurances"]) == {"finite-sample", "asymptotic"}
-        assert head["notes"] == ["No sign of a hidden state was found."]
+        assert [note["text"] for note in head["notes"]] == ["No sign of a hidden state was found."]
         assert [test["of"] for test in head["self_tests"]] == ["return", "probability:hazard", "cost:hazard"]
         assert head["self_tests"][0]["reproduced"] == SELF_TEST["reproduced"]
         assert [test["found"] for test in head["history"]] == [True, False]
@@ -165,7 +165,8 @@ class TestWords:
     def test_a_bound_with_its_confidence_and_the_logger_beside_it(self):
         assert sentences(question(FOUND[2])) == (
             "It would meet “hazard” in 4.1\u202f% of episodes: at most 5.9\u202f% with 95\u202f% confidence "
-            "(asymptotic). The logger’s own rate there: 15.0\u202f% [10.4, 20.7]; the policy’s is lower (intervals apart)."
+            "(asymptotic). The logger’s own rate there: 15.0\u202f% [10.4, 20.7]; "
+            "the policy’s is lower (intervals apart)."
         )
         assert sentences(question(FOUND[0])) == (
             "It would earn 17.2 an episode: at least 15.1 with 95\u202f% confidence (asymptotic). "

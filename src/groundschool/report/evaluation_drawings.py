@@ -48,17 +48,15 @@ def _drawn(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _support(at: int, ranges: Sequence[Mapping[str, Any]], color: int) -> Picture:
-    rare = ranges[0]
     told = "; ".join(f"{support_figures.rows_of(one)} rows: {percent(one['share'])}" for one in ranges)
     alt = f"Bars of the policy’s steps by how many such rows the logger was expected to log. {told}."
     caption = (
-        "Left is what the log hardly shows: an estimate that stands on it is not trusted. "
-        f"{percent(rare['excess'])} of the policy’s steps are where less than one row was expected, and are not what "
-        "the logger does there too."
+        "Left is what the log hardly shows. What a policy does there up to twice as often as the logger, the logger’s "
+        f"own average answers; what is beyond speaks against an estimate: {percent(ranges[0]['excess'])} of the "
+        "policy’s steps, where less than one row was expected."
     )
-    return Picture(
-        f"support_{at}", f"offline-{at}", support_figures.support_by_expected(ranges, color=color), alt, caption
-    )
+    figure = support_figures.support_by_expected(ranges, color=color)
+    return Picture(f"support_{at}", f"offline-{at}", figure, alt, caption)
 
 
 def _weights(at: int, weights: Mapping[str, Any], color: int) -> Picture:

@@ -190,8 +190,8 @@ def _figures(axes: Axes, at: float, one: Mapping[str, Any]) -> None:
         first, second = f"{figure}not trusted", f"rely on {reliable(one)}"
     below = axes.get_yaxis_transform()
     color = INK if one["trusted"] else MUTED
-    axes.text(1.03, at - 0.02, plain(first), transform=below, va="bottom", fontsize=9, color=color)
-    axes.text(1.03, at + 0.04, plain(second), transform=below, va="top", fontsize=8, color=MUTED)
+    axes.text(1.03, at - 0.02, plain(first), transform=below, va="bottom", fontsize=9.5, color=color)
+    axes.text(1.03, at + 0.04, plain(second), transform=below, va="top", fontsize=8.5, color=MUTED)
 
 
 def _limits(drawn: Sequence[Row], scale: float, share: bool) -> tuple[float, float]:

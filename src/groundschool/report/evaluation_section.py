@@ -67,8 +67,9 @@ def section(policy: PolicyFacts) -> dict[str, Any] | None:
         "n_trusted": sum(one["trusted"] for one in mains + others),
         "reasons": grouped(mains, "reasons"),
         "other_reasons": grouped(others, "reasons"),
-        "notes": grouped(mains, "notes"),
+        "notes": grouped(mains + others, "notes"),
         "support": _first(mains, "support"),
+        "supported": _supported(_first(mains, "support") or {}),
         "weights": _weights(mains + others),
         "overlap": _first(mains, "overlap"),
         "problems": list(answers.problems),
@@ -160,20 +161,37 @@ def _self_tests(found: Sequence[Estimate]) -> list[dict[str, Any]]:
     """Return the self-test of each question: it is about the log, and the same for all policies."""
     tests = {one.of: one.diagnostics["self_test"] for one in reversed(found) if one.diagnostics.get("self_test")}
     asked = [of for of in dict.fromkeys(one.of for one in found) if of in tests]
-    return [{"of": of, "quantity": words_of(of)["words"], **tests[of]} for of in asked]
+    nothing = {"observed": None, "reproduced": None, "z": None, "p_value": None, "cause": None, "verdict": "not run"}
+    return [{"of": of, "quantity": words_of(of)["words"], **nothing, **tests[of]} for of in asked]
 
 
 def _history(found: Sequence[Estimate]) -> list[dict[str, Any]]:
     """Return what was tested of the history: it is about the log, and the same for all."""
     facts: Mapping[str, Any] = next((one.diagnostics["history"] for one in found if one.diagnostics.get("history")), {})
     names = {"observation": "the next observation", "action": "the action"}
-    return [{"about": words, **facts[name]} for name, words in names.items() if name in facts]
+    nothing = {"tested": False, "found": False, "gain": None, "p_value": None, "history": "what came before"}
+    return [{"about": words, **nothing, **facts[name]} for name, words in names.items() if name in facts]
 
 
-def _shared_notes(by_policy: Sequence[Sequence[Estimate]]) -> list[str]:
-    """Return the notes that every policy has: they are about the log, and are said once."""
-    notes = [dict.fromkeys(note for one in found for note in one.notes) for found in by_policy]
-    return [note for note in notes[0] if len(notes) > 1 and all(note in other for other in notes)]
+def _shared_notes(by_policy: Sequence[Sequence[Estimate]]) -> list[dict[str, Any]]:
+    """Return the notes that every policy has: they are about the log or a method, and are said once."""
+    if len(by_policy) < 2:
+        return []
+    held = [{note for one in found for note in one.notes} for found in by_policy]
+    every = grouped([estimate(one) for found in by_policy for one in found], "notes")
+    return [note for note in every if all(note["text"] in notes for notes in held)]
+
+
+def _supported(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return in words what is known of the log's support; shares but for the last, a number of steps."""
+    words = {
+        "seldom": "steps where less than one logged row was expected, beyond twice what the logger does",
+        "few": "the same, where less than three were expected",
+        "clipped": "steps so much more frequent than the logger’s that their weight is cut",
+        "left": "episodes that ever take a step of the first kind",
+        "estimable_steps": "steps of an episode that the log can tell about",
+    }
+    return [{"fact": name, "words": text, "value": facts[name]} for name, text in words.items() if name in facts]
 
 
 def _repeats(question: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]) -> bool:

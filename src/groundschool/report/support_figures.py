@@ -96,10 +96,17 @@ def support_by_expected(ranges: Sequence[Mapping[str, Any]], *, color: int) -> F
     with style():
         figure = canvas("Does the log go where this policy goes?", WIDTH, 3.6)
         axes = figure.subplots()
-        axes.bar(at, shares, width=0.7, color=chosen.color, alpha=0.45, ec=INK, lw=0.8, label="as often as the logger")
         axes.bar(
-            at, beyond, width=0.7, color=chosen.color, ec=INK, lw=0.8, hatch="//", label="more often than the logger"
+            at,
+            shares,
+            width=0.7,
+            color=chosen.color,
+            alpha=0.45,
+            ec=INK,
+            lw=0.8,
+            label="up to twice as often as the logger",
         )
+        axes.bar(at, beyond, width=0.7, color=chosen.color, ec=INK, lw=0.8, hatch="//", label="beyond that")
         for x, share in zip(at, shares, strict=True):
             axes.annotate(
                 percent(share / 100.0), (float(x), float(share)), (0, 3), textcoords="offset points", ha="center",
