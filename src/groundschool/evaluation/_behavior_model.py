@@ -1,4 +1,4 @@
-"""Action probabilities predicted from other folds: by counting, or by cloning; calibrated on what was held out."""
+"""Models of a logger: by counting, or by cloning; calibrated on what was held out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ def counted(
     n_actions: int,
     fold: IntArray,
 ) -> FloatArray:
-    """Return the shares of actions in each row's state in other folds, shrunk to their shares in all, or near, states.
+    """Return the shares of actions in each row's state, shrunk to those in all states, or in those near by.
+
+    What to shrink to, and how strongly, is what makes the actions of held-out folds most likely. The shares themselves
+    are of all rows, the row's own included: leave its fold out, and the weight 1/p of an action that the other folds
+    hardly took is many times too large, while with it the weights of an action in a state add up to the rows there.
 
     Parameters
     ----------
@@ -42,34 +46,32 @@ def counted(
     masks : (N, A) bool or None
     n_actions : int
     fold : (N,) int64
-        From 0. A single fold is predicted from itself.
+        From 0.
 
     Returns
     -------
     (N, A) float64
-        Above 0 for all allowed actions.
+        Above 0 for all allowed actions; the same in all rows of a state.
     """
     S = int(code.max()) + 1
     first = np.zeros(S, np.int64)
     first[code[::-1]] = np.arange(len(code))[::-1]
     allowed = np.ones((S, n_actions), np.bool_) if masks is None else masks[first]
-    folds = [np.flatnonzero(fold == k) for k in range(int(fold.max()) + 1)]
+    folds = [fold == k for k in range(int(fold.max()) + 1)]
     own = [np.bincount(code[at] * n_actions + actions[at], minlength=S * n_actions).reshape(S, -1) for at in folds]
-    others = [np.sum(own, axis=0) - counts for counts in own] if len(own) > 1 else own
-    best: list[FloatArray] = []
+    total = np.asarray(np.sum(own, axis=0), np.int64)
+    best = _prior(total, allowed, None)
     best_fit = -np.inf
-    for near in (None, *_nearness(observations[first])):
-        priors = [_prior(counts, allowed, near) for counts in others]
+    for near in (None, *_nearness(observations[first])) if len(own) > 1 else ():
+        priors = [_prior(total - counts, allowed, near) for counts in own]
         for strength in STRENGTHS:
-            tables = [_shares(counts + strength * prior) for counts, prior in zip(others, priors, strict=True)]
-            logs = zip(own, tables, strict=True)
-            fit = float(sum((counts * np.log(np.where(counts > 0, table, 1.0))).sum() for counts, table in logs))
+            fit = 0.0
+            for counts, prior in zip(own, priors, strict=True):
+                table = _shares(total - counts + strength * prior)
+                fit += float((counts * np.log(np.where(counts > 0, table, 1.0))).sum())
             if fit > best_fit:
-                best, best_fit = tables, fit
-    answer = np.empty((len(code), n_actions))
-    for at, table in zip(folds, best, strict=True):
-        answer[at] = table[code[at]]
-    return answer
+                best, best_fit = strength * _prior(total, allowed, near), fit
+    return np.asarray(_shares(total + best)[code])
 
 
 def _nearness(observations: NDArray[Any]) -> list[FloatArray]:
@@ -99,7 +101,11 @@ def _shares(weights: FloatArray) -> FloatArray:
 
 
 def learned(log: Dataset, fold: IntArray, seed: int) -> FloatArray:
-    """Return the probabilities of behavior clones of the other folds, (N, A), tempered and mixed; as `counted`."""
+    """Return the probabilities of behavior clones of the other folds, (N, A), tempered and mixed.
+
+    Mixed with the shares of actions over all rows; how much of them, and the temperature, is what makes the actions
+    most likely. Above 0 for all allowed actions.
+    """
     from groundschool.training import train
 
     assert log.n_actions is not None

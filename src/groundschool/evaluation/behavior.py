@@ -79,18 +79,17 @@ def given_behavior(log: Dataset, policy: Any) -> Behavior:
 def estimate_behavior(log: Dataset, *, folds: int = FOLDS, seed: int = 0) -> Behavior:
     """Estimate the logger's probabilities from the log itself.
 
-    Each row's are predicted from the episodes of other folds; a unit (group, else episode) is in one fold only. Where
-    observations are counted, they are the shares of actions in the same observation and mask, shrunk to the shares
-    over all of them, or over those near by. Elsewhere they are those of a behavior clone (see `groundschool.train`),
-    tempered and mixed with the shares over all. How strongly is what makes the actions of held-out folds most likely.
-    No allowed action has probability zero.
+    Where observations are counted, these are the shares of actions in the same observation and mask, shrunk to the
+    shares over all of them, or over those near by. Elsewhere they are those of a behavior clone (see
+    `groundschool.train`) of the episodes of other folds, tempered and mixed with the shares over all. How strongly is
+    what makes the actions of held-out folds most likely. No allowed action has probability zero.
 
     Parameters
     ----------
     log : Dataset
         Discrete actions.
     folds : int
-        At least 2; fewer where there are fewer units. A log of one unit is predicted from itself.
+        At least 2; fewer where there are fewer units (groups, else episodes). A log of one unit is cloned from itself.
     seed : int
         Of the folds and of the clones.
 

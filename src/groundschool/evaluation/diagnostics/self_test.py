@@ -17,7 +17,7 @@ from groundschool.evaluation.pose import Behavior
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.units import units_of
 
-_Z_ESTIMATED = 3.0
+_Z_ESTIMATED, _SPREAD_ESTIMATED = 3.0, 0.5
 
 
 def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int = 0) -> Diagnosis:
@@ -35,7 +35,8 @@ def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int
         Discrete actions.
     question : Question
     behavior : Behavior
-        Where propensities were estimated, only the return or cost is held against the observed one.
+        Where propensities were estimated, only the return or cost is held against the observed one: it must not be off
+        by three standard errors and by half the spread of single episodes.
     seed : int
         Of the sample (of about 40,000 rows in whole units, 8,000 where observations do not repeat) and of the blocks.
 
@@ -61,9 +62,10 @@ def self_test(log: Dataset, question: Question, behavior: Behavior, *, seed: int
     reproduced = observed - found.difference
     unbalanced = behavior.known and found.unbalanced
     missed = found.missed and part.exact
-    if not behavior.known:  # a model is never quite the logger: it must be off by more than the log's own error
-        own = clustered_error(np.add.reduceat(signal, log.starts[:-1]), units_of(log))
-        missed = abs(found.difference) >= _Z_ESTIMATED * math.hypot(found.standard_error, own) > 0.0
+    if not behavior.known:  # a smoothed model is never quite the logger, and doubly robust estimates forgive that
+        sums = np.add.reduceat(signal, log.starts[:-1])
+        error = math.hypot(found.standard_error, clustered_error(sums, units_of(log)))
+        missed = abs(found.difference) > max(_Z_ESTIMATED * error, _SPREAD_ESTIMATED * float(sums.std()))
     failed = unbalanced or missed or doubtful is not None
     likely = cause(part, uncertain=doubtful is not None) if failed and behavior.known else None
     evidence = max(found.balance, found.reproduction if part.exact else 0.0) if behavior.known else 0.0
