@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+
+import groundschool as gs
 from groundschool.evaluation.finite_horizon import Counts, Model, count
 from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.pose import Behavior, pose
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.tabular import TabularModel
-
-import groundschool as gs
 
 TARGET = np.array([[0.3, 0.7], [0.6, 0.4], [1.0, 0.0], [1.0, 0.0]])
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+
+import groundschool as gs
 from groundschool.evaluation.diagnostics.support import behavior_by_state, compare, leaves, support_of
 from groundschool.evaluation.finite_horizon import Model, count
 from groundschool.evaluation.pose import Behavior, pose
 from groundschool.evaluation.question import Question
-
-import groundschool as gs
 
 
 def bandit(n, rare, p_rare, *, n_actions=2, masks=None):

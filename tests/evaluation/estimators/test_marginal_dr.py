@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+
+import groundschool as gs
 from groundschool.errors import InputError
 from groundschool.evaluation.diagnostics.support import behavior_by_state
 from groundschool.evaluation.estimators.marginal_dr import cross_fit, estimate
@@ -13,9 +16,6 @@ from groundschool.evaluation.pose import Behavior, pose
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.sampling import Sampler, sample_log
 from groundschool.evaluation.tabular import TabularModel
-from scipy import stats
-
-import groundschool as gs
 
 LOGGER = np.array([[0.5, 0.5], [0.8, 0.2], [0.3, 0.7], [0.5, 0.5], [0.5, 0.5]])
 TARGET = np.array([[0.2, 0.8], [0.5, 0.5], [0.6, 0.4], [0.5, 0.5], [0.5, 0.5]])
