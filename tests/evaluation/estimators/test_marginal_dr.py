@@ -141,7 +141,7 @@ def test_it_covers_and_is_nearly_efficient(of):
 
 
 def test_it_is_right_where_the_model_is_wrong():
-    """Rewards that depend on the step: a model pooled over time is wrong, and known propensities still make it right."""
+    """Rewards that depend on the step: a model pooled over time is wrong, and known propensities make up for it."""
     model = process()
     target = gs.TabularPolicy(LOGGER)
     logs = [sample_log(model, LOGGER, 400, seed) for seed in range(60)]
