@@ -15,11 +15,11 @@ BoolArray = NDArray[np.bool_]
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # rows that the shares in all, or near, states are worth
 WIDTHS = (0.1, 0.2, 0.4, 0.8)  # of what is near, in standard deviations
-TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
-SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+TEMPERATURES = (0.7, 0.85, 1.0, 1.15, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0)
+SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
 _STATES = 2_000  # whose distances fit a matrix
-_EPOCHS, _BATCH = 20, 128
-_STEPS = (1_000, 8_000)
+_EPOCHS, _BATCH = 40, 128
+_STEPS = (300, 8_000)
 
 
 def counted(
