@@ -60,7 +60,7 @@ def test_what_an_estimator_adds_to_its_error_is_added():
 
 @pytest.mark.parametrize("names", [COMPARED[:2], COMPARED])
 def test_false_alarms_are_as_stated(names):
-    # 400 draws at 1 %: more than 11 once in 800; Bonferroni is on the safe side for many pairs.
+    # 400 draws at 1 %: more than 11 once in 1,000; Bonferroni is on the safe side for many pairs.
     alarms = 0
     for seed in range(400):
         rng = np.random.default_rng(seed)
