@@ -104,15 +104,15 @@ def count(problem: Problem, part: IntArray, n_parts: int) -> Counted:
     """
     states = problem.states
     assert states is not None
-    kind, example = transition_of_rows(problem)
+    kind, example = problem.transitions
     weight = row_weights(problem, kind)
     known, n_kinds = kind >= 0, len(example)
     row_part = np.repeat(part, problem.lengths)[known]
     cell = row_part * n_kinds + kind[known]
     size = n_parts * n_kinds
     begins = part * states.count + states.code[problem.starts[:-1]]
-    steps: FloatArray = np.bincount(cell, weights=weight[known], minlength=size)
-    signal: FloatArray = np.bincount(cell, weights=(weight * problem.signal)[known], minlength=size)
+    steps = np.bincount(cell, weights=weight[known], minlength=size).astype(np.float64)
+    signal = np.bincount(cell, weights=(weight * problem.signal)[known], minlength=size).astype(np.float64)
     counts = Counts(
         n_states=states.count,
         n_actions=problem.n_actions,
@@ -124,27 +124,6 @@ def count(problem: Problem, part: IntArray, n_parts: int) -> Counted:
         starts=np.bincount(begins, minlength=n_parts * states.count).reshape(n_parts, -1).astype(np.float64),
     )
     return Counted(counts, kind, weight)
-
-
-def transition_of_rows(problem: Problem) -> tuple[IntArray, IntArray]:
-    """Number the T transitions (state, action, next state) that occur.
-
-    Returns
-    -------
-    (N,) int64
-        The transition of each row; -1 where the next state is unknown.
-    (T,) int64
-        A row of each transition.
-    """
-    states = problem.states
-    assert states is not None
-    pair = states.code * problem.n_actions + problem.actions
-    key = pair * (states.count + 1) + np.where(problem.ended, 0, states.then + 1)
-    known = problem.ended | (states.then >= 0)
-    _, first, number = np.unique(key[known], return_index=True, return_inverse=True)
-    kind = np.full(problem.n_rows, -1, np.int64)
-    kind[known] = number.reshape(-1)
-    return kind, np.flatnonzero(known)[first]
 
 
 def row_weights(problem: Problem, kind: IntArray) -> FloatArray:

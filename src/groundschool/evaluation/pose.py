@@ -14,7 +14,7 @@ from groundschool.errors import InputError
 from groundschool.evaluation._checks import checked_probabilities, policy_name, require_actions
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 from groundschool.evaluation.question import Question
-from groundschool.evaluation.states import States, count_states
+from groundschool.evaluation.states import States, count_states, first_rows
 
 Censoring = Literal["open", "low", "high"]
 _BLOCK = 1 << 18
@@ -123,8 +123,7 @@ def _asked(
         answers = _ask(policy, everything, allowed, log.n_actions)
         return None, answers[:n], None if finals is None else _at_ends(answers[n:], ends, log.n_episodes)
     code, count = counted
-    first = np.zeros(count, np.int64)
-    first[code[::-1]] = np.arange(len(code))[::-1]
+    first = first_rows(code, count)
     table = _ask(policy, everything[first], None if allowed is None else allowed[first], log.n_actions)
     then = np.full(n, -1, np.int64)
     then[:-1] = code[1:n]

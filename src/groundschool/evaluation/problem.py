@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundschool.evaluation.question import Question
-from groundschool.evaluation.states import States
+from groundschool.evaluation.states import States, first_rows, renumber
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -141,6 +141,22 @@ class Problem:
     def discounts(self) -> FloatArray:
         """The discount to the power of each row's step, (N,)."""
         return np.asarray(self.discount ** self.step.astype(np.float64))
+
+    @cached_property
+    def transitions(self) -> tuple[IntArray, IntArray]:
+        """The transition (state, action, next state) of each row, and a row of each of the T that occur.
+
+        (N,) int64, -1 where the next state is unknown; (T,) int64. Only where observations are counted.
+        """
+        if self.states is None:
+            raise ValueError("observations that are not counted have no transitions")
+        pair = self.states.code * self.n_actions + self.actions
+        key = pair * (self.states.count + 1) + np.where(self.ended, 0, self.states.then + 1)
+        known = self.ended | (self.states.then >= 0)
+        number, count = renumber(key[known], self.states.count * self.n_actions * (self.states.count + 1))
+        kind = np.full(self.n_rows, -1, np.int64)
+        kind[known] = number
+        return kind, np.flatnonzero(known)[first_rows(number, count)]
 
     def episode_sums(self, values: FloatArray) -> FloatArray:
         """Sum rows (N,) over episodes, (E,)."""

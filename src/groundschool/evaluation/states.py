@@ -76,7 +76,7 @@ def count_states(observations: NDArray[Any], masks: NDArray[np.bool_] | None) ->
         packed = np.packbits(masks, axis=1)
         for column in packed.T:
             key, size = _join(key, size, *_code(column))
-    key, size = _dense(key, size)
+    key, size = renumber(key, size)
     if not ids and size * _VISITS > len(key):
         return None
     return key, size
@@ -85,7 +85,7 @@ def count_states(observations: NDArray[Any], masks: NDArray[np.bool_] | None) ->
 def _join(key: IntArray, size: int, coded: IntArray, width: int) -> tuple[IntArray, int]:
     key = key * width + coded
     size *= width
-    return _dense(key, size) if size > _TABLE else (key, size)
+    return renumber(key, size) if size > _TABLE else (key, size)
 
 
 def _code(column: NDArray[Any]) -> tuple[IntArray, int]:
@@ -98,11 +98,11 @@ def _code(column: NDArray[Any]) -> tuple[IntArray, int]:
         values, coded = np.unique(column, return_inverse=True)
         return coded.reshape(-1).astype(np.int64), len(values)
     low, high = (int(whole.min()), int(whole.max())) if len(whole) else (0, 0)
-    return _dense(whole.astype(np.int64) - low, high - low + 1)
+    return renumber(whole.astype(np.int64) - low, high - low + 1)
 
 
-def _dense(key: IntArray, size: int) -> tuple[IntArray, int]:
-    """Renumber keys in [0, size) without gaps."""
+def renumber(key: IntArray, size: int) -> tuple[IntArray, int]:
+    """Renumber keys (N,) in [0, size) in their order without gaps; return the numbers and how many there are."""
     if size <= max(_TABLE // 10, len(key)):
         present = np.zeros(size, np.bool_)
         present[key] = True
@@ -110,3 +110,10 @@ def _dense(key: IntArray, size: int) -> tuple[IntArray, int]:
         return number[key], int(number[-1]) + 1 if size else 0
     values, coded = np.unique(key, return_inverse=True)
     return coded.reshape(-1).astype(np.int64), len(values)
+
+
+def first_rows(code: IntArray, count: int) -> IntArray:
+    """Return the first row of each of `count` codes, (count,)."""
+    first = np.zeros(count, np.int64)
+    first[code[::-1]] = np.arange(len(code))[::-1]
+    return first
