@@ -34,7 +34,7 @@ def put(log, table, of="return", *, discount=1.0, known=True, censoring="open"):
     return pose(log, TabularPolicy(table), Question.parse(of, log), behavior, discount=discount, censoring=censoring)
 
 
-def every_episode(model=MODEL, logger=LOGGER):
+def every_episode(model=MODEL, logger=LOGGER, masks=None):
     """Return each episode that can happen as one of a log, and the probability of each under the logger."""
     done, paths = [], [(p, s, []) for s, p in enumerate(model.initial) if p > 0]
     while paths:
@@ -57,7 +57,9 @@ def every_episode(model=MODEL, logger=LOGGER):
         last & ~model.terminal[then],
         costs={name: cost[state, action, then] for name, cost in model.costs.items()},
         propensities=logger[state, action],
+        action_masks=None if masks is None else masks[state],
         final_observations=then[last],
+        final_action_masks=None if masks is None else masks[then[last]],
         n_actions=model.n_actions,
         horizon=model.horizon,
     )

@@ -41,6 +41,19 @@ def test_unbiased_with_a_wrong_model(target, of, discount):
     assert chance @ values == pytest.approx(exact(TARGETS[target], of, discount), abs=1e-10)
 
 
+def test_unbiased_where_masks_forbid_actions():
+    masks = np.array([[True, True], [True, False], [True, True], [True, True]])
+    logger, table = LOGGER.copy(), TARGETS["stochastic"].copy()
+    logger[1], table[1] = [1.0, 0.0], [1.0, 0.0]
+    log, chance = every_episode(logger=logger, masks=masks)
+    problem = put(log, table, "return", discount=0.9)
+    assert problem.masks is not None
+    values = dr.corrected(problem, wrong_model(problem), step_log_weights(problem))
+    assert chance @ values == pytest.approx(exact(table, "return", 0.9), abs=1e-10)
+    assert chance @ per_decision_is.estimate(problem).values == pytest.approx(exact(table, "return", 0.9), abs=1e-12)
+    assert np.isfinite(dr.estimate(problem).value)
+
+
 def test_with_no_model_it_is_per_decision_importance_sampling():
     problem = put(sample_log(MODEL, LOGGER, 100, 1), TARGETS["stochastic"], discount=0.9)
     values = dr.corrected(problem, RowValues.zero(problem), step_log_weights(problem))

@@ -34,6 +34,18 @@ def test_by_hand():
     assert half.value == pytest.approx(first + second / 2)
 
 
+@pytest.mark.parametrize("discount", [1.0, 0.9])
+def test_episodes_of_one_length_agree_with_padded_arrays(discount):
+    # As scope-rl 0.2.1 writes it for trajectories of one length: weights over their mean at each step.
+    log = sample_log(MODEL, LOGGER, 300, 6)
+    log = log.select(log.lengths == 3)
+    problem = put(log, TARGETS["stochastic"], discount=discount)
+    weight = np.cumprod(problem.ratios.reshape(-1, 3), axis=1)
+    reward = problem.signal.reshape(-1, 3) * discount ** np.arange(3)
+    expected = (weight / weight.mean(axis=0) * reward).sum(axis=1).mean()
+    assert estimate(problem).value == pytest.approx(expected, rel=1e-10)
+
+
 @pytest.mark.parametrize("discount", [1.0, 0.7])
 @pytest.mark.parametrize("episode", [0, 1, 2])
 def test_influence_is_what_one_more_such_episode_changes(episode, discount):

@@ -12,7 +12,9 @@ from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 
 _ROWS = 20_000  # rows that a model is fitted to at most
 _COLUMNS = 200  # columns that are used as they are; more are mixed at random into so many
-_QUADRATIC = 8  # columns up to which squares and products are features too
+_QUADRATIC = 8  # columns up to which squares, products and waves are features too
+_WAVES = 50
+_SMALL = 0.45  # size of a wave: a tenth of a column's variance, so that ridge tries columns first
 _FAR = 5.0  # standard deviations beyond which a value is held there
 _RIDGE = 1e-3  # rows' worth of belief that nothing matters, a row
 _ALIKE = 10.0  # rows' worth of belief that all actions are alike
@@ -25,9 +27,9 @@ def regressed(problem: Problem, fold: IntArray, seed: int) -> RowValues:
 
     From the last step of the horizon backward, the signal plus the discounted value of the next observation one step
     later is regressed on features of the observation, rows pooled over time: first alike for all actions, then what
-    each action adds, both by ridge. Features are standardized columns, with squares and products where there are few
-    columns. With k steps to go a value is held within k times the smallest and the largest signal logged, and within
-    0 and 1 for a probability.
+    each action adds, both by ridge. Features are standardized columns; where those are few also their squares and
+    products and random waves (Rahimi & Recht 2007, Random Features for Large-Scale Kernel Machines). With k steps to
+    go a value is held within k times the smallest and the largest signal logged, and within 0 and 1 for a probability.
     """
     rng = np.random.default_rng(seed)
     n_rows, horizon = problem.n_rows, problem.horizon
@@ -107,9 +109,11 @@ def _features(problem: Problem, rng: np.random.Generator) -> FloatArray:
     if d > _COLUMNS:
         columns = columns @ rng.normal(0.0, d**-0.5, (d, _COLUMNS))
     parts = [np.ones((len(columns), 1)), columns]
-    if d <= _QUADRATIC:
+    if 1 <= d <= _QUADRATIC:
         first, second = np.triu_indices(d)
         parts.append(columns[:, first] * columns[:, second])
+        waves = columns @ rng.normal(0.0, 1.5 * d**-0.5, (d, _WAVES)) + rng.uniform(0.0, 2.0 * np.pi, _WAVES)
+        parts.append(_SMALL * np.cos(waves))
     return np.concatenate(parts, axis=1)
 
 
