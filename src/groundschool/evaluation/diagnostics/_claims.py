@@ -25,6 +25,7 @@ _RIDGE = 1e-3
 _QUADRATIC, _WIDEST, _FOURIER = 8, 100, 64
 _LARGEST = 5.0
 _SCATTERED = 0.5
+_SAME = 0.01  # propensities may be rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class Gaps:
     advantage : (m,) float64
         In the signal's own unit.
     span : float
-        The advantage gaps of a true claim are at most this large.
+        The advantage gaps of a true claim are at most this large; infinite where there is no limit.
     """
 
     surplus: FloatArray
@@ -91,7 +92,8 @@ def _counted(rows: Rows, code: IntArray, learn: IntArray, judge: IntArray) -> Ga
     """Gaps where states are counted: the claim about an action is read off the rows that took it in the same state.
 
     The harmonic mean of propensities is what is claimed for a state, even where the logger looked at more than that:
-    ``E[1{A = a} / p] = 1`` (Horvitz and Thompson 1952).
+    ``E[1{A = a} / p] = 1`` (Horvitz and Thompson 1952). It then takes weights, which have no limit; so what they
+    multiply must not be negative, and the advantage is not to be bet on.
     """
     A, S = rows.n_actions, int(code.max()) + 1
     pair = code * A + rows.actions
@@ -102,12 +104,15 @@ def _counted(rows: Rows, code: IntArray, learn: IntArray, judge: IntArray) -> Ga
         claimed = np.divide(counts, inverse, out=np.zeros(S * A), where=counts > 0)
         weight = claimed[pair[judge]] / rows.propensities[judge]
         claims = claimed.reshape(S, A)[code[judge]]
+        varied = float((np.abs(claimed[pair[learn]] / rows.propensities[learn] - 1.0) > _SAME).mean()) > _SAME
     else:
         sums = np.column_stack([_sums(code[learn], column[learn], S) for column in rows.table.T]).reshape(-1)
         claimed = np.divide(sums, visits, out=np.zeros(S * A), where=visits > 0)
-        weight, claims = np.ones(len(judge)), rows.table[judge]
+        weight, claims, varied = np.ones(len(judge)), rows.table[judge], False
     share = np.divide(counts, visits, out=np.zeros(S * A), where=visits > 0)
     surplus = _bounded((share - claimed) * visits / (visits + _PRIOR_ROWS))
+    if varied:
+        surplus = np.maximum(surplus, 0.0)
     sums = _sums(pair[learn], rows.to_go[learn], S * A)
     mean = np.divide(_sums(code[learn], rows.to_go[learn], S), visits[::A], out=np.zeros(S), where=visits[::A] > 0)
     advantage = (sums - counts * np.repeat(mean, A)) / (counts + _PRIOR_ROWS)
@@ -116,7 +121,7 @@ def _counted(rows: Rows, code: IntArray, learn: IntArray, judge: IntArray) -> Ga
         expected = (claims * values.reshape(S, A)[code[judge]]).sum(axis=1)
         return np.asarray(weight * values[pair[judge]] - expected)
 
-    return Gaps(gap(surplus), gap(advantage), 2.0 * _largest(advantage))
+    return Gaps(gap(surplus), gap(advantage), np.inf if varied else 2.0 * _largest(advantage))
 
 
 def _sums(index: IntArray, weights: FloatArray, size: int) -> FloatArray:
