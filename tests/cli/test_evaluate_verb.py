@@ -90,7 +90,7 @@ def test_what_is_not_trusted_is_printed_marked_and_is_no_error(shelf):
     words = ("evaluate", shelf / "bundle", shelf / "studied", "--of", "probability:hazard", "--method", "pdis")
     result = invoke(*words)
     assert result.exit_code == 0, result.output
-    assert "rely on 0.0\u202f% to 100.0\u202f%" in result.stdout
+    assert "rely on 0\u202f% to 100\u202f%" in result.stdout
     assert "no bound" in result.stdout
     assert "not trusted (pdis): In-sample: policy 'BC' was trained on 30 of the 30 episodes" in result.stdout
     (one,) = json.loads(invoke(*words, "--json").stdout)["estimates"]

@@ -175,11 +175,11 @@ class TestWords:
 
     def test_what_is_not_trusted_is_said_to_be_unknown(self):
         assert sentences(question(DOUBTED[1])) == (
-            "How often it would meet “hazard” cannot be told from these episodes: all that may be relied on is "
-            "0.0\u202f% to 100.0\u202f%. The method’s own figure, 0.4\u202f%, is not to be relied on. "
-            "The logger’s own rate there: 15.0\u202f% [10.4, 20.7]."
+            "How often it would meet “hazard” cannot be told from these episodes: "
+            "only 0\u202f% to 100\u202f% may be relied on. The method’s own figure, 0.4\u202f%, is not "
+            "to be relied on. The logger’s own rate there: 15.0\u202f% [10.4, 20.7]."
         )
-        assert "all that may be relied on is nothing" in sentences(question(DOUBTED[0]))
+        assert "no bound may be relied on" in sentences(question(DOUBTED[0]))
 
     def test_an_undefined_figure_is_not_quoted(self):
         text = sentences(question(replace(DOUBTED[0], value=math.nan)))

@@ -38,10 +38,9 @@ def table(title: str, found: Answers) -> Table:
 def said(found: Answers) -> Iterator[str]:
     """Yield why estimates are not trusted, what they rest on, and what could not be estimated: a line each."""
     everything = [estimate(one) for one in found.estimates]
-    asked = {one["quantity"] for one in everything}
     for heading, key in (("not trusted", "reasons"), ("note", "notes")):
         for one in grouped(everything, key):
-            about = "" if asked == set(one["about"]) else f"{', '.join(one['about'])}; "
+            about = "" if one["about_all"] else f"{', '.join(one['about'])}; "
             yield f"{heading} ({about}{', '.join(one['by'])}): {one['text']}"
     for problem in found.problems:
         yield f"not estimated: {problem}"

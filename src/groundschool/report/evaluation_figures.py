@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from groundschool.evaluation.tabular import ExactValue
 
 DOUBTED = "#8c959f"
-_TALL = 14.0
+_TALL = 40.0
 
 
 class Row(NamedTuple):
@@ -134,7 +135,7 @@ def _panel(axes: Axes, question: Mapping[str, Any], drawn: Sequence[Row]) -> Non
         _figures(axes, at, row.estimate)
     rows(axes, [plain(row.label) for row in drawn])
     level = percent(drawn[0].estimate["confidence"], 0)
-    axes.set_title(plain(question["title"]))
+    axes.set_title(plain(textwrap.fill(question["title"], 46)))
     axes.set_xlabel(f"{'share of episodes (%)' if share else question['unit']}, with {level} intervals")
     if low < 0 < high and not share:
         axes.axvline(0, color=MUTED, lw=0.8, zorder=0.5)

@@ -74,9 +74,10 @@ def reliable(one: Mapping[str, Any]) -> str:
     low, high = one["lower"], one["upper"]
     if low is None and high is None:
         return "nothing"
+    form = (lambda end: percent(end, 0)) if is_share(one) else number
     if low is None or high is None:
-        return f"at most {value(one, high)}" if low is None else f"at least {value(one, low)}"
-    return f"{value(one, low)} to {value(one, high)}"
+        return f"at most {form(high)}" if low is None else f"at least {form(low)}"
+    return f"{form(low)} to {form(high)}"
 
 
 def _answer(question: Mapping[str, Any]) -> str:
@@ -84,7 +85,9 @@ def _answer(question: Mapping[str, Any]) -> str:
     if not main["trusted"]:
         unknown = _UNKNOWN[question["kind"]].format(cost=cost)
         ignored = "" if main["value"] is None else f" The method’s own figure, {value(main)}, is not to be relied on."
-        return f"{unknown}: all that may be relied on is {reliable(main)}.{ignored}"
+        reliable_part = reliable(main)
+        left = "no bound" if reliable_part == "nothing" else f"only {reliable_part}"
+        return f"{unknown}: {left} may be relied on.{ignored}"
     text = _WOULD[question["kind"]].format(cost=cost, value=value(main))
     if main["bound"]["value"] is None:
         side = "upwards" if main["bound"]["side"] == "upper" else "downwards"

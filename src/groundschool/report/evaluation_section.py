@@ -143,6 +143,7 @@ def words_of(of: str) -> dict[str, Any]:
 def grouped(estimates: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
     """Return sentences once each, with the questions and methods that they are about."""
     found: dict[str, list[Mapping[str, Any]]] = {}
+    asked = {one["of"] for one in estimates}
     for one in estimates:
         for text in one[key]:
             found.setdefault(text, []).append(one)
@@ -150,6 +151,7 @@ def grouped(estimates: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, 
         {
             "text": text,
             "about": list(dict.fromkeys(one["quantity"] for one in ones)),
+            "about_all": {one["of"] for one in ones} == asked,
             "by": list(dict.fromkeys(one["method"] for one in ones)),
             "methods": list(dict.fromkeys(one["name"] for one in ones)),
         }
