@@ -323,7 +323,7 @@ class TestPictures:
         assert "41.5 effective episodes; the heaviest has 6\u202f% of all weight" in texts(axes.figure)
         nothing = {**WEIGHTS, "ess": 0.0, "largest_share": 0.0}
         figure = plot.weights(replace(FOUND[0], diagnostics={"weights": nothing}))
-        assert "no episode has any weight" in texts(figure)
+        assert "no whole episode has any weight" in texts(figure)
 
     @pytest.mark.parametrize("draw", [plot.support, plot.weights])
     def test_what_was_not_measured_is_not_drawn(self, draw):

@@ -58,7 +58,7 @@ def weights_by_step(facts: Mapping[str, Any], *, color: int) -> Figure:
         axes.set_xlabel("step of the episode")
         axes.set_ylabel("mean weight")
         axes.grid(axis="y")
-        told = "no episode has any weight"
+        told = "no whole episode has any weight"
         if facts["ess"]:
             share = percent(facts["largest_share"], 0)
             told = f"{number(facts['ess'], 1)} effective episodes; the heaviest has {share} of all weight"
