@@ -103,6 +103,19 @@ def test_an_estimate_that_cannot_be_is_not_cut_to_certainty():
     assert any("lies outside of what is possible" in reason for reason in found.reasons)
 
 
+def test_an_estimate_a_little_below_zero_is_noise():
+    # A model may overshoot: without any event logged its correction can fall below 0, within its error.
+    found = None
+    for seed in range(200):
+        found = estimator("dr")(put(sample_log(MODEL, LOGGER, 12, seed), TARGETS["deterministic"], "probability:harm"))
+        if found.value < 0.0:
+            break
+    assert found.value < 0.0
+    assert not any("lies outside" in reason for reason in found.reasons)
+    assert found.bounds(0.05)[0] == 0.0
+    assert found.bounds(0.05)[1] > 0.0
+
+
 def test_groups_of_copies_bring_no_precision(method):
     log = sample_log(MODEL, LOGGER, 60, 5)
     rows = np.concatenate([np.tile(np.arange(a, b), 3) for a, b in zip(log.starts[:-1], log.starts[1:], strict=True)])

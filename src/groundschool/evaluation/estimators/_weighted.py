@@ -25,7 +25,6 @@ def answer(
     log_weights: FloatArray,
     *,
     clip: float | None,
-    spread: FloatArray | None = None,
     open_ended: bool = True,
     reasons: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
@@ -42,8 +41,6 @@ def answer(
     log_weights : (E,) float64
         Of whole episodes, unclipped.
     clip : float or None
-    spread : (E,) float64, optional
-        Values to make bounds of, where these are others.
     open_ended : bool
         Whether a censored episode is one of which the rest is unknown.
     reasons, notes, facts
@@ -77,9 +74,8 @@ def answer(
             f"{n_censored} of {problem.n_episodes} episodes were cut before the horizon, and what they would have "
             "come to is not bounded."
         )
-    bounds = _nothing(problem) if undefined else _bounds(problem, values if spread is None else spread, log_weights)
-    lower, upper = bounds(_FAR)
-    if not undefined and (value < problem.low or value > problem.high) and not lower <= value <= upper:
+    bounds = _nothing(problem) if undefined else _bounds(problem, values, log_weights)
+    if not undefined and _impossible(problem, value, values):
         found.append(
             f"The estimate, {value:.4g}, lies outside of what is possible, [{problem.low:g}, {problem.high:g}], by "
             "more than its error."
@@ -100,6 +96,14 @@ def answer(
         reasons=tuple(found),
         notes=tuple(told),
     )
+
+
+def _impossible(problem: Problem, value: float, values: FloatArray) -> bool:
+    """Whether an estimate lies outside of what is possible by more than its error."""
+    if problem.low <= value <= problem.high:
+        return False
+    lower, upper = (value, value) if is_constant(values) else influence_bounds(values, problem.units, _FAR)
+    return upper < problem.low or lower > problem.high
 
 
 def _bounds(problem: Problem, values: FloatArray, log_weights: FloatArray) -> Bounds:
