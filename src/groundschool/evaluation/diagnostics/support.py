@@ -24,7 +24,7 @@ from groundschool.evaluation.problem import BoolArray, FloatArray, Problem
 
 AS_OFTEN = 1.25  # times as often as the logger
 SELDOM, FEW = 1.0, 3.0  # expected rows of a pair
-MOST_SELDOM, MOST_FEW, MOST_CLIPPED = 0.01, 0.04, 0.02  # shares of the target's visits
+MOST_SELDOM, MOST_FEW, MOST_CLIPPED = 0.01, 0.04, 0.10  # shares of the target's visits
 MOST_LEFT = 0.05  # share of its episodes
 ESTIMABLE = 0.05
 
