@@ -9,6 +9,8 @@ what would just suffice to reach 1 / tail with the units that are left (Voracek 
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +30,10 @@ _CHOICE = 100  # units that a choice among wagers rests on at least
 _GAIN = 0.85  # a wager replaces the first if its forecast is that much better
 _RARE = 1.3  # weight of the least possible payoff in the forecast
 _SKEW = 0.5  # how far rare losses hold a stake back: 1 against all that may come, 0 for a coin
+_UNSEEN = 0.5  # of a payoff of 0
 _BISECTIONS = 45
-_NOTHING = 1e-100
+_NOTHING = 1e-90
+_LARGEST = 1e90  # what is above counts for less, so that cubes stay finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +121,11 @@ def mean_bounds(
     ceiling = 1.0 if math.isfinite(span) else math.inf
     lower, upper = low, high
     if math.isfinite(low):
-        lower = low + scale * betting_lower([Wager((taken - low) / scale, unit)], tail, ceiling=ceiling)
+        gained = np.clip((taken - low) / scale, 0.0, _LARGEST)
+        lower = low + scale * betting_lower([Wager(gained, unit)], tail, ceiling=ceiling)
     if math.isfinite(high):
-        upper = high - scale * betting_lower([Wager((high - taken) / scale, unit)], tail, ceiling=ceiling)
+        spared = np.clip((high - taken) / scale, 0.0, _LARGEST)
+        upper = high - scale * betting_lower([Wager(spared, unit)], tail, ceiling=ceiling)
     return lower, upper
 
 
@@ -131,65 +137,58 @@ class _Table:
         self.quantile = float(stats.norm.isf(tail))
         self.n = len(wagers[0].weights)
         size = max(1, -(-self.n // _BLOCKS))
-        self.edges = np.append(np.arange(0, self.n, size), self.n)
-        self.payoffs = np.empty(self.n)
-        self.floors = np.empty(self.n)
+        self.edges = [*range(0, self.n, size), self.n]
+        self.payoffs, self.floors = np.empty(self.n), np.empty(self.n)
+        self.stakes: list[FloatArray] = []  # of each block: (1,) before there are cells, then (cells,)
 
     def bound(self) -> float:
         if self.n < 2:
             return 0.0
-        early = self.edges[np.searchsorted(self.edges, _CELLS_FROM * self.n)]
-        ends = np.empty(0)
-        capital = np.empty(0)
+        early = bisect.bisect_left(self.edges, _CELLS_FROM * self.n)
+        ends, capital = np.empty(0), np.zeros(1)
         refuted = np.empty(0, np.bool_)
-        stakes: list[FloatArray] = []
-        plans = [int(share * self.n) for share in _LEARNING]
-        wager = self.wagers[0]
-        sums = np.zeros(3)
-        for begin, end in zip(self.edges[:-1], self.edges[1:], strict=True):
-            if plans and begin >= max(plans[0], _CHOICE):
-                plans = [plan for plan in plans if plan > begin]
-                wager = self._chosen(int(begin))
-                sums = _power_sums(wager.payoffs(slice(0, begin)))
-            mean, variance, skew = _moments(sums, int(begin), self.ceiling)
-            if begin == early:
-                ends = self._cells(mean, variance, int(begin))
-                if not len(ends):
-                    return 0.0
-                capital = self._capital(ends, stakes, int(begin))
-                refuted = capital >= self.target
-            rows = slice(int(begin), int(end))
-            payoffs = wager.payoffs(rows)
-            self.payoffs[rows], self.floors[rows] = payoffs, wager.floor
-            left = self.target - capital if len(ends) else np.full(1, self.target)
-            stake = self._stake(left, variance, skew, self.n - int(begin))
-            stakes.append(stake)
-            if len(ends):
-                limited = np.minimum(stake, _STAKE / (ends - wager.floor))
-                capital = capital + np.log1p(limited * (payoffs[:, None] - ends)).sum(axis=0)
-                refuted |= capital >= self.target
-            sums = sums + _power_sums(payoffs)
-        return self._edge(ends, refuted, stakes, early)
+        for first, last in itertools.pairwise(self._stages()):
+            wager = self._chosen(self.edges[first])
+            payoffs = wager.payoffs(slice(0, self.edges[last]))
+            new = slice(self.edges[first], self.edges[last])
+            self.payoffs[new], self.floors[new] = payoffs[new], wager.floor
+            means, variances, skews = _moments(payoffs, self.edges[first:last], self.ceiling)
+            for block in range(first, last):
+                begin, end, at = self.edges[block], self.edges[block + 1], block - first
+                if block == early:
+                    ends = self._cells(float(means[at]), float(variances[at]), begin)
+                    if not len(ends):
+                        return 0.0
+                    capital = self._capital(ends)
+                    refuted = capital >= self.target
+                stake = _stake(self.target - capital, float(variances[at]), float(skews[at]), self.n - begin)
+                self.stakes.append(stake)
+                if len(ends):
+                    stake = np.minimum(stake, _STAKE / (ends - wager.floor))
+                    capital = capital + np.log1p(stake * (payoffs[begin:end, None] - ends)).sum(axis=0)
+                    refuted |= capital >= self.target
+        return self._edge(ends, refuted)
 
-    def _stake(self, left: FloatArray, variance: float, skew: float, rounds: int) -> FloatArray:
-        if not variance:
-            return np.zeros_like(left)
-        stake = np.sqrt(2.0 * np.maximum(left, 0.0) / (rounds * variance))
-        return np.asarray(stake / (1.0 + _SKEW * skew * stake))
+    def _stages(self) -> list[int]:
+        """Return the blocks at which a wager is chosen, and the end."""
+        later = []
+        if len(self.wagers) > 1:
+            later = [bisect.bisect_left(self.edges, max(share * self.n, _CHOICE)) for share in _LEARNING]
+        last = len(self.edges) - 1
+        return sorted({0, last, *(block for block in later if block < last)})
 
     def _chosen(self, seen: int) -> Wager:
         """Return the wager that promises the highest bound from the rest of the units."""
         first = self.wagers[0]
-        if len(self.wagers) == 1:
+        if not seen:
             return first
         rows, rest = slice(0, seen), self.n - seen
         forecasts = []
         for wager in self.wagers:
-            payoffs = wager.payoffs(rows)
-            mean, variance, _ = _moments(_power_sums(payoffs), seen, self.ceiling)
-            rare = _RARE * self.target * (max(mean, 0.0) - wager.floor) / rest
+            means, variances, _ = _moments(wager.payoffs(rows), [seen], self.ceiling)
+            rare = _RARE * self.target * (max(float(means[0]), 0.0) - wager.floor) / rest
             price = 0.0 if wager.shortfall is None else float(wager.shortfall[rows].mean())
-            forecasts.append(self.quantile * math.sqrt(variance / rest) + rare + price)
+            forecasts.append(self.quantile * math.sqrt(float(variances[0]) / rest) + rare + price)
         best = int(np.argmin(forecasts))
         return self.wagers[best] if forecasts[best] < _GAIN * forecasts[0] else first
 
@@ -205,40 +204,49 @@ class _Table:
         ends = np.unique(np.concatenate([near, wide, [top]]))
         return np.asarray(ends[(ends > 0.0) & (ends <= top)])
 
-    def _capital(self, means: FloatArray, stakes: list[FloatArray], seen: int) -> FloatArray:
+    def _capital(self, means: FloatArray) -> FloatArray:
         """Return the logarithm of what the early stakes, the same for all means, have become."""
-        if not seen:
-            return np.zeros(len(means))
-        stake = np.repeat([float(stake[0]) for stake in stakes], np.diff(self.edges)[: len(stakes)])
-        floors, payoffs = self.floors[:seen], self.payoffs[:seen]
-        return np.array(
-            [np.log1p(np.minimum(stake, _STAKE / (mean - floors)) * (payoffs - mean)).sum() for mean in means]
-        )
+        stake = np.repeat(np.concatenate(self.stakes), np.diff(self.edges[: len(self.stakes) + 1]))
+        floors, payoffs = self.floors[: len(stake)], self.payoffs[: len(stake)]
+        return np.array([_log_growth(stake, floors, payoffs, float(mean)).sum() for mean in means])
 
-    def _edge(self, ends: FloatArray, refuted: NDArray[np.bool_], stakes: list[FloatArray], early: int) -> float:
+    def _edge(self, ends: FloatArray, refuted: NDArray[np.bool_]) -> float:
+        """Return the least mean that is not refuted."""
         if refuted.all():
             return float(ends[-1])
         cell = int(np.argmin(refuted))
-        stake = np.repeat([float(s[cell if len(s) > 1 else 0]) for s in stakes], np.diff(self.edges))
+        stake = np.repeat([float(s[cell if len(s) > 1 else 0]) for s in self.stakes], np.diff(self.edges))
         low, high = (float(ends[cell - 1]) if cell else 0.0), float(ends[cell])
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
-            steps = np.log1p(np.minimum(stake, _STAKE / (middle - self.floors)) * (self.payoffs - middle))
-            low, high = (middle, high) if np.cumsum(steps).max() >= self.target else (low, middle)
+            growth = np.cumsum(_log_growth(stake, self.floors, self.payoffs, middle)).max()
+            low, high = (middle, high) if growth >= self.target else (low, middle)
         return low
 
 
-def _power_sums(payoffs: FloatArray) -> FloatArray:
-    return np.array([payoffs.sum(), np.square(payoffs).sum(), (payoffs**3).sum()])
+def _log_growth(stake: FloatArray, floors: FloatArray, payoffs: FloatArray, mean: float) -> FloatArray:
+    return np.asarray(np.log1p(np.minimum(stake, _STAKE / (mean - floors)) * (payoffs - mean)))
 
 
-def _moments(sums: FloatArray, seen: int, ceiling: float) -> tuple[float, float, float]:
-    """Return mean, variance and how much of it is rare loss, with one payoff of 0 added to those seen."""
-    if not seen:
-        return (0.5, 0.25, 0.0) if math.isfinite(ceiling) else (0.0, 0.0, 0.0)
-    first, second, third = sums / (seen + 1)
-    variance = max(second - first * first, 0.0)
+def _stake(left: FloatArray, variance: float, skew: float, rounds: int) -> FloatArray:
+    """Return what would carry the logarithm of the capital as far as is left in as many rounds as are left."""
     if not variance:
-        return first, 0.0, 0.0
+        return np.zeros_like(left)
+    stake = np.sqrt(2.0 * np.maximum(left, 0.0) / (rounds * variance))
+    return np.asarray(stake / (1.0 + _SKEW * skew * stake))
+
+
+def _moments(payoffs: FloatArray, seen: Sequence[int], ceiling: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return mean, variance and how much of it is rare loss, of the payoffs up to each count of units, (counts,) each.
+
+    A part of a payoff of 0 is added to those seen: nobody has seen the worst.
+    """
+    counts = np.asarray(seen)
+    powers = np.cumsum(np.concatenate([np.zeros((3, 1)), np.stack([payoffs, payoffs**2, payoffs**3])], axis=1), axis=1)
+    first, second, third = powers[:, counts] / (counts + _UNSEEN)
+    variance = np.maximum(second - np.square(first), 0.0)
     central = third - 3.0 * first * second + 2.0 * first**3
-    return float(first), float(variance), max(-float(central) / float(variance), 0.0)
+    skew = np.maximum(-np.divide(central, variance, out=np.zeros_like(central), where=variance > 0.0), 0.0)
+    if math.isfinite(ceiling):
+        first, variance = np.where(counts > 0, first, 0.5), np.where(counts > 0, variance, 0.25)
+    return first, variance, skew

@@ -123,7 +123,7 @@ class Weighted:
                 f"A weight reached 10^{top / math.log(10.0):.0f}: no such weight can be met in a log whose "
                 "propensities are right."
             )
-        center = float((self.weights * problem.returns).sum()) / total if total > 0.0 else 0.0
+        center = float((self.weights * problem.returns).sum()) / total if total > 0.0 else math.nan
         values = self.weights * (problem.returns - center) + center
         return Estimation(
             value=center if value is None else value,

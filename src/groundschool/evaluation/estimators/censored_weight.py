@@ -9,7 +9,7 @@ import numpy as np
 from groundschool.errors import InputError
 from groundschool.evaluation.bounds.betting import Wager, betting_lower
 from groundschool.evaluation.bounds.stopping import Stopping, largest_ratios
-from groundschool.evaluation.bounds.wagers import THRESHOLDS, limited_wagers, stopped_wagers
+from groundschool.evaluation.bounds.wagers import BASELINES, THRESHOLDS, limited_wagers, stopped_wagers
 from groundschool.evaluation.estimate import Estimation
 from groundschool.evaluation.estimators._bounded import UNKNOWN_ACTIONS, Weighted, order_note
 from groundschool.evaluation.problem import BoolArray, FloatArray, Problem
@@ -62,7 +62,9 @@ def estimate(
         if stopping is None:
             wagers = [_kept_wager(weighted, outcomes, _below(problem, limit)) for limit in reversed(thresholds)]
         else:
-            wagers = stopped_wagers(stopping, outcomes, weighted.taken, thresholds)
+            # The first is bet on until the units speak for another: the one that loses least, without a baseline.
+            wagers = stopped_wagers(stopping, outcomes, weighted.taken, thresholds[-1:], (0.0,))
+            wagers += stopped_wagers(stopping, outcomes, weighted.taken, thresholds, (0.0, *BASELINES))
         return betting_lower(wagers, tail, ceiling=ceiling)
 
     told = "chosen as the units come in" if threshold is None else f"{threshold:g}"
