@@ -54,10 +54,10 @@ def weight_diagnosis(problem: Problem) -> Diagnosis:
     -----
     The thresholds were found on HazardGrid, FrozenLake 4x4 and four random processes of 10 to 200 states, for targets
     from the logger toward its intent, the optimum and chance. On fresh logs of these and of two more worlds (200 and
-    1,000 episodes, 40 logs each, 9 targets), one-sided 95 % bounds of the 58 % that pass covered, over the four forms of
-    importance sampling: the return in .955 to .966 of cases from below and .948 to .955 from above, the hazard in .965 to
-    .978 and .936 to .942; of `dr` .923 and .961, .968 and .922 (15 logs each). Without any of this the upper bound of the
-    hazard covered in .86 to .91 (`dr` .87), and in .53 to .63 of what the look at rare actions refuses.
+    1,000 episodes, 40 logs each, 9 targets), one-sided 95 % bounds of the 58 % that pass covered, over the four forms
+    of importance sampling: the return in .955 to .966 of cases from below and .948 to .955 from above, the hazard in
+    .965 to .978 and .936 to .942; of `dr` .923 and .961, .968 and .922 (15 logs each). Without any of this the upper
+    bound of the hazard covered in .86 to .91 (`dr` .87), and in .53 to .63 of what the look at rare actions refuses.
     """
     logs = step_log_weights(problem)
     whole = logs[problem.last]
