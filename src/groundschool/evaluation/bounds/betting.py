@@ -185,10 +185,12 @@ class _Table:
         rows, rest = slice(0, seen), self.n - seen
         forecasts = []
         for wager in self.wagers:
-            means, variances, _ = _moments(wager.payoffs(rows), [seen], self.ceiling)
-            rare = _RARE * self.target * (max(float(means[0]), 0.0) - wager.floor) / rest
+            payoffs = wager.payoffs(rows)
+            mean = max(float(payoffs.sum()) / (seen + _UNSEEN), 0.0)
+            variance = max(float(payoffs @ payoffs) / (seen + _UNSEEN) - mean * mean, 0.0)
+            rare = _RARE * self.target * (mean - wager.floor) / rest
             price = 0.0 if wager.shortfall is None else float(wager.shortfall[rows].mean())
-            forecasts.append(self.quantile * math.sqrt(float(variances[0]) / rest) + rare + price)
+            forecasts.append(self.quantile * math.sqrt(variance / rest) + rare + price)
         best = int(np.argmin(forecasts))
         return self.wagers[best] if forecasts[best] < _GAIN * forecasts[0] else first
 
