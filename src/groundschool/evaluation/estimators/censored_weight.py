@@ -67,10 +67,10 @@ def estimate(
             wagers += stopped_wagers(stopping, outcomes, weighted.taken, thresholds, (0.0, *BASELINES))
         return betting_lower(wagers, tail, ceiling=ceiling)
 
-    told = "chosen as the units come in" if threshold is None else f"{threshold:g}"
+    told = "limited as the units come in" if threshold is None else f"up to {threshold:g}"
     facts = {"threshold": threshold, "lost_episodes": _lost(problem, stopping, threshold)}
     notes = (order_note(seed),) if stopping is not None else (order_note(seed), UNKNOWN_ACTIONS)
-    return weighted.answer(weighted.bounds(lower), f"betting, weights up to {told}", notes=notes, facts=facts)
+    return weighted.answer(weighted.bounds(lower), f"betting, weights {told}", notes=notes, facts=facts)
 
 
 def checked_threshold(threshold: float) -> float:

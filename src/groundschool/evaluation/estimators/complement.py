@@ -39,4 +39,4 @@ def estimate(problem: Problem, *, seed: int = 0) -> Estimation:
         wagers = limited_wagers(weighted.weights, outcomes, weighted.taken, limits)
         return betting_lower(wagers, tail, ceiling=ceiling)
 
-    return weighted.answer(weighted.bounds(lower), "betting on what is not lost", notes=(order_note(seed),))
+    return weighted.answer(weighted.bounds(lower), "betting, weights without a limit", notes=(order_note(seed),))
