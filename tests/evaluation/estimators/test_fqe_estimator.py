@@ -11,7 +11,7 @@ from scipy import stats
 
 import groundschool as gs
 from groundschool.data import Dataset
-from groundschool.errors import InputError
+from groundschool.errors import DivergenceError, InputError
 from groundschool.evaluation.estimators import fqe
 from groundschool.evaluation.estimators.fqe_network import possible_sums, transitions
 from groundschool.evaluation.pose import Behavior, pose
@@ -281,6 +281,30 @@ def test_networks_that_did_not_come_to_rest_say_so():
     assert not found.diagnostics["converged"]
     assert "did not come to rest" in found.reasons[0]
     assert found.diagnostics["updates"] == 20
+
+
+@pytest.mark.parametrize(("of", "value"), [("probability:harm", 0.0), ("return", 1.0)])
+def test_networks_where_nothing_varies(of, value):
+    found = fqe.estimate(put(harmless(), np.array([[0.5, 0.5]]), of), **{**NETWORK, "steps": 400})
+    assert found.value == pytest.approx(value, abs=0.05)
+    lower, upper = found.bounds(0.025)
+    assert upper > lower
+
+
+def test_networks_on_one_episode_of_one_step():
+    log = Dataset.from_arrays(
+        np.zeros(1, int), np.array([1]), np.array([3.0]), np.ones(1, bool), np.zeros(1, bool),
+        propensities=np.array([0.5]), n_actions=2, horizon=1,
+    )  # fmt: skip
+    problem = put(log, np.array([[0.5, 0.5]]))
+    found = fqe.estimate(problem, **{**NETWORK, "steps": 50})
+    assert found.bounds(0.05) == (-math.inf, math.inf)
+    assert found.reasons
+
+
+def test_networks_that_diverge_say_so():
+    with pytest.raises(DivergenceError, match="Lower learning_rate"):
+        fqe.estimate(put(LOG, TARGETS["stochastic"]), **{**NETWORK, "learning_rate": 1e38, "steps": 200})
 
 
 def test_actions_that_the_log_never_shows_are_said():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from groundschool.algorithms.fqe import Horizon, knots
-from groundschool.errors import InputError
+from groundschool.errors import DivergenceError, InputError
 from groundschool.evaluation.problem import FloatArray, Problem
 from groundschool.training import fqe
 from groundschool.training.device import resolve_device
@@ -49,6 +49,8 @@ def fit(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> 
     ------
     InputError
         If the log has no transition of which both ends are known.
+    DivergenceError
+        If the networks' errors are not finite.
     """
     log, left_out = transitions(problem)
     scale = _scale(problem)
@@ -57,6 +59,11 @@ def fit(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> 
     # An ending must be able to come back to the start of the longest episode, a step behind by each target network.
     least = round(min(int(problem.lengths.max()) / plan["target_rate"], plan["steps"] / 2))
     found = fqe.fit(data, horizon, fqe.Plan(least=least, **plan), seed=seed)
+    if not np.isfinite([*found.values, found.curve["td"][-1]]).all():  # values are cut to what is possible, errors not
+        raise DivergenceError(
+            f"fitted Q evaluation diverged within {int(found.curve['step'][-1])} updates: errors are not finite. Lower "
+            f"learning_rate (now {plan['learning_rate']:g})."
+        )
     in_units = {"value", "spread", "td_mean"}
     curve = {name: [x * scale if name in in_units else x for x in column] for name, column in found.curve.items()}
     curve["td"] = [x * scale**2 for x in curve["td"]]
