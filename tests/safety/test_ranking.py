@@ -6,28 +6,27 @@ import math
 import pytest
 
 from groundschool.safety.constraints import Constraint
+from groundschool.safety.examination import Answer
 from groundschool.safety.ranking import Average, Judgement, rank
 from groundschool.safety.reasoning import explain
 
 HYPO = Constraint("hypo", limit=0.1)
 LENGTH = Constraint("days", kind="expected", limit=10)
-VACUOUS = {"return": (-math.inf, math.inf), "probability:hypo": (0.0, 1.0), "cost:days": (0.0, math.inf)}
+OF = {"return_": "return", "hypo": "probability:hypo", "days": "cost:days"}
 
 
-def judged(name, splits=1, *, trusted=True, reasons=("few visits",), **answers):
+def judged(name, splits=1, *, trusted=True, concentrated=False, reasons=("few visits",), **answers):
     """Judgements of a candidate: ``return_=(value, lower, upper)``, the same in every split."""
-    of = {"return_": "return", "hypo": "probability:hypo", "days": "cost:days"}
     return [
-        Judgement(
-            name, split, of[key], numbers[0], *(numbers[1:] if trusted else VACUOUS[of[key]]), trusted,
-            () if trusted else reasons,
-        )
-        for key, numbers in answers.items() for split in range(splits)
-    ]  # fmt: skip
+        Judgement(name, split, OF[key], Answer(*numbers, trusted, concentrated, () if trusted else reasons))
+        for key, numbers in answers.items()
+        for split in range(splits)
+    ]
 
 
-def order(*rows, constraints=()):
-    return [(one.candidate, one.status) for one in rank([row for rows_ in rows for row in rows_], constraints)]
+def order(*rows, constraints=(), strict=False):
+    standings = rank([row for rows_ in rows for row in rows_], constraints, strict=strict)
+    return [(one.candidate, one.status) for one in standings]
 
 
 def test_the_largest_lower_bound_wins_not_the_largest_value():
@@ -69,7 +68,7 @@ def test_one_untrusted_answer_is_enough():
     (standing,) = rank(rows, [HYPO])
     assert standing.status == "untrusted"
     assert standing.reasons == ("few visits",)
-    assert standing.answers["probability:hypo"].upper == 1.0
+    assert not standing.trusted
 
 
 def test_ties_keep_the_given_order():
@@ -78,34 +77,54 @@ def test_ties_keep_the_given_order():
 
 
 def test_one_that_could_not_be_trained_is_last():
-    failed = [Judgement("x", 0, "return", math.nan, -math.inf, math.inf, False, ("diverged",))]
+    failed = [Judgement("x", 0, "return", Answer(math.nan, -math.inf, math.inf, False, False, ("diverged",)))]
     assert order(failed, judged("y", return_=(-5.0, 0.0, 0.0), trusted=False)) == [
         ("y", "untrusted"),
         ("x", "untrusted"),
     ]
 
 
+def test_who_is_hardly_logged_is_noisy_but_not_blind_unless_strict():
+    rows = (
+        judged("near", return_=(20.0, 15.0, 25.0), trusted=False, concentrated=True),
+        judged("sure", return_=(10.0, 8.0, 12.0)),
+    )
+    assert order(*rows) == [("near", "feasible"), ("sure", "feasible")]
+    assert order(*rows, strict=True) == [("sure", "feasible"), ("near", "untrusted")]
+
+
+def test_costs_are_relied_on_where_they_are_trusted_alone():
+    near = judged("near", return_=(20.0, 15.0, 25.0), hypo=(0.0, 0.0, 0.05), trusted=False, concentrated=True)
+    assert order(near, constraints=[HYPO]) == [("near", "untrusted")]
+
+
 @pytest.mark.parametrize(
-    ("trusted", "expected"),
+    ("trusted", "concentrated", "relied_on", "strictly"),
     [
-        ((True, True, True), (2.0, 1.0, 3.0, True, 3)),
-        ((True, False, True), (2.5, 1.5, 3.5, True, 2)),  # splits 0 and 2 alone
-        ((True, False, False), (2.0, -math.inf, math.inf, False, 1)),  # all values, the widest bounds
+        ((1, 1, 1), (0, 0, 0), True, True),
+        ((1, 1, 0), (0, 0, 0), True, True),
+        ((1, 0, 0), (0, 1, 0), True, False),
+        ((0, 0, 0), (1, 1, 0), True, False),
+        ((1, 0, 0), (0, 0, 0), False, False),
+        ((1, 0), (0, 0), False, False),  # half is no majority
     ],
 )
-def test_trusted_splits_are_averaged_where_they_are_the_majority(trusted, expected):
-    values = (1.0, 1.0, 4.0)
-    rows = [
-        Judgement("x", k, "return", v, *((v - 1, v + 1) if good else (-math.inf, math.inf)), good)
-        for k, (v, good) in enumerate(zip(values, trusted, strict=True))
+def test_all_splits_are_averaged_and_the_majority_decides_on_trust(trusted, concentrated, relied_on, strictly):
+    answers = [
+        Answer(float(k), k - 1.0, k + 2.0, bool(good), bool(few))
+        for k, (good, few) in enumerate(zip(trusted, concentrated, strict=True))
     ]
-    found = Average.over(rows)
-    assert (found.value, found.lower, found.upper, found.trusted, found.splits) == expected
+    found, n = Average.over(answers), len(trusted)
+    assert (found.value, found.lower, found.upper) == ((n - 1) / 2, (n - 1) / 2 - 1, (n - 1) / 2 + 2)
+    assert (found.trusted, found.concentrated, found.splits) == (sum(trusted), sum(concentrated), n)
+    assert (found.relied_on(strict=False), found.relied_on(strict=True)) == (relied_on, strictly)
 
 
-def test_half_of_the_splits_is_no_majority():
-    rows = [Judgement("x", k, "return", 1.0, 0.0, 2.0, k == 0) for k in range(2)]
-    assert not Average.over(rows).trusted
+def test_a_split_without_an_estimate_leaves_none():
+    found = Average.over([Answer(1.0, 0.0, 2.0, True)] * 2 + [Answer(math.nan, -math.inf, math.inf, False)])
+    assert math.isnan(found.value)
+    assert (found.lower, found.upper) == (-math.inf, math.inf)
+    assert not found.relied_on(strict=False)
 
 
 def test_standings_are_json():
@@ -113,7 +132,7 @@ def test_standings_are_json():
     (standing,) = rank(rows, [HYPO])
     text = json.dumps([standing.to_json(), rows[0].to_json()], allow_nan=False)
     assert json.loads(text)[0]["answers"]["return"] == {
-        "value": 1.0, "lower": None, "upper": None, "trusted": False, "splits": 0
+        "value": 1.0, "lower": None, "upper": None, "trusted": 0, "concentrated": 0, "splits": 1
     }  # fmt: skip
 
 
@@ -126,19 +145,21 @@ GOOD = judged("good", return_=(9.0, 8.0, 10.0), hypo=(0.02, 0.0, 0.05))
     [
         ([LOGGER, GOOD], [HYPO], ["largest lower bound of return among the 1 that meet", "kept: the upper"]),
         ([LOGGER, GOOD], [], ["'good' has the largest lower bound of return: 8 (estimate 9)", "logger's own is -4"]),
-        ([LOGGER, judged("x", return_=(-9.0, -10.0, -8.0))], [], ["Keep the logger's policy: no trusted candidate"]),
+        ([LOGGER, judged("x", return_=(-9.0, -10.0, -8.0))], [], ["Keep the logger's policy: no candidate to rely on"]),
         ([LOGGER, judged("x", return_=(9.0, 8.0, 10.0), hypo=(0.1, 0.0, 0.2))], [HYPO],
          ["None of the candidates meets the limits; the least violating is 'x'", "is not shown to be kept", "1 of 1"]),
         ([LOGGER, judged("x", return_=(9.0, 8.0, 10.0), hypo=(0.1, 0.0, 0.3))], [HYPO],
          ["the least violating is the logger's own policy: keep it"]),
         ([judged("logger", return_=(0.0, 0.0, 0.0), trusted=False)], [], ["not even the logger's own outcomes"]),
         ([LOGGER, GOOD, judged("x", return_=(9.0, 8.0, 10.0), hypo=(0.0, 0.0, 1.0), trusted=False)], [HYPO],
-         ["1 of 2 candidates are not trusted in most splits", "'x', for one: few visits"]),
-        ([LOGGER, GOOD], [Constraint("hypo", limit=0.001)], ["cannot be shown by outcomes of 250 episodes", "0.01191"]),
+         ["1 of 2 candidates cannot be relied on in most splits", "'x', for one: few visits"]),
+        ([LOGGER, judged("x", return_=(9.0, 8.0, 10.0), trusted=False, concentrated=True)], [],
+         ["trusted in 0 of 1 splits; elsewhere few logged episodes speak for it: few visits"]),
+        ([LOGGER, GOOD], [Constraint("hypo", limit=0.001)], ["cannot be shown with 250 episodes", "0.01191"]),
     ],
 )  # fmt: skip
 def test_the_choice_is_explained_in_sentences(rows, limits, said):
     standings = rank([row for rows_ in rows for row in rows_], limits)
-    text = " ".join(explain(standings[0], standings, limits, 250, 5, 0.95))
+    text = " ".join(explain(standings[0], standings, limits, episodes=250, confidence=0.95))
     for words in said:
         assert words in text

@@ -1,7 +1,6 @@
 """Selection without rollouts: what is studied, what is judged, and what comes of it."""
 
 import json
-import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +12,7 @@ from groundschool.errors import DivergenceError, InputError
 from groundschool.policies.policy import DiscretePolicy
 from groundschool.safety.candidates import Candidates
 from groundschool.safety.constraints import Constraint
+from groundschool.safety.examination import Answer
 from groundschool.safety.selection import halves, select, select_with
 
 GRID = gs.HazardGrid()
@@ -46,7 +46,7 @@ def fixed(name):
 
 
 class Panel:
-    """Examiners that know every answer, and keep who was asked about whom on which log.
+    """An examiner that knows every answer, and keeps who was asked about whom on which log.
 
     answers : mapping of (name, of) to (value, lower, upper, trusted)
     """
@@ -54,25 +54,23 @@ class Panel:
     def __init__(self, answers):
         self.answers, self.asked = answers, []
 
-    def __call__(self, log, *, behavior, discount, seed):
-        def evaluate(policy, *, of, method, confidence):
-            self.asked.append(SimpleNamespace(log=log, policy=policy, of=of, method=method, discount=discount))
-            value, lower, upper, trusted = self.answers[policy.name, of]
-            return SimpleNamespace(
-                value=value, trusted=trusted, reasons=() if trusted else ("hardly visited",),
-                lower_bound=lambda c: lower, upper_bound=lambda c: upper,
-            )  # fmt: skip
+    def __call__(self, log):
+        def judge(policy, of):
+            self.asked.append(SimpleNamespace(log=log, policy=policy, of=of))
+            return answer(policy.name, of)
 
-        return SimpleNamespace(evaluate=evaluate)
+        def answer(name, of):
+            *numbers, trusted = self.answers[name, of]
+            return Answer(*numbers, trusted, reasons=() if trusted else ("hardly visited",))
+
+        return SimpleNamespace(judge=judge, logger=lambda of: answer("logger", of))
 
 
 def selected(answers, log=None, candidates=None, **settings):
     names = dict.fromkeys(name for name, _ in answers if name != "logger")
-    given = {"constraints": (), "splits": 2, "confidence": 0.95, "seed": 0, "discount": 1.0, "method": "auto",
-             "behavior": None, **settings}  # fmt: skip
     panel = Panel(answers)
-    made = select_with(panel, log or walk(), candidates or {name: fixed(name) for name in names}, **given)
-    return made, panel
+    candidates = candidates or {name: fixed(name) for name in names}
+    return select_with(panel, log or walk(), candidates, **{"splits": 2, **settings}), panel
 
 
 HARM = Constraint("harm", limit=0.5)
@@ -82,7 +80,7 @@ KNOWN = {
     ("wild", "return"): (9.0, 8.0, 10.0, True), ("wild", OF): (0.8, 0.7, 0.9, True),
     ("good", "return"): (5.0, 4.0, 6.0, True), ("good", OF): (0.1, 0.0, 0.2, True),
     ("dull", "return"): (2.0, 1.0, 3.0, True), ("dull", OF): (0.1, 0.0, 0.2, True),
-    ("dream", "return"): (50.0, -math.inf, math.inf, False), ("dream", OF): (0.0, 0.0, 1.0, False),
+    ("dream", "return"): (50.0, 49.0, 51.0, False), ("dream", OF): (0.0, 0.0, 0.01, False),
 }  # fmt: skip
 
 
@@ -119,14 +117,12 @@ def test_nobody_is_judged_on_what_it_studied(groups):
     log = walk(groups=groups)
     made, panel = selected(without("wild", "dream"), log=log, constraints=[HARM], splits=3)
     for row in panel.asked:
-        if row.policy.name != "logger":
-            studied, judged = row.policy.log, row.log
-            assert not set(studied.episode_ids) & set(judged.episode_ids)
-            assert studied.n_episodes + judged.n_episodes == log.n_episodes
-            if groups is not None:
-                assert not set(studied.groups) & set(judged.groups)
-    assert len(panel.asked) == 3 * 3 * 2  # splits x (logger and two) x questions
-    assert {row.method for row in panel.asked if row.policy.name == "logger"} == {"logged"}
+        studied, judged = row.policy.log, row.log
+        assert not set(studied.episode_ids) & set(judged.episode_ids)
+        assert studied.n_episodes + judged.n_episodes == log.n_episodes
+        if groups is not None:
+            assert not set(studied.groups) & set(judged.groups)
+    assert len(panel.asked) == 3 * 2 * 2  # splits x candidates x questions
     assert made.policy.log is log  # retrained on the whole
 
 
@@ -146,11 +142,6 @@ def test_halves_of_groups_keep_groups_whole():
     for row in halves(walk(groups=groups), 4, 0):
         for group in range(5):
             assert len(np.unique(row[groups == group])) == 1
-
-
-def test_costs_are_not_discounted():
-    _, panel = selected(without("wild", "dream"), constraints=[HARM], discount=0.9)
-    assert {(row.of, row.discount) for row in panel.asked} == {("return", 0.9), (OF, 1.0)}
 
 
 def test_the_same_seed_selects_the_same():
@@ -247,7 +238,8 @@ def test_what_one_program_cannot_train_is_no_population():
         ({"splits": 2.5}, "splits is 2.5"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": True}, "seed is True"),
-        ({"confidence": 1.0}, "confidence is 1.0"),
+        ({"confidence": 1.0}, "confidence is 1.0, expected a number from 0.75"),
+        ({"confidence": 0.5}, "confidence is 0.5"),
         ({"discount": 0.0}, "discount is 0.0"),
         ({"method": "marginal"}, "Did you mean 'marginal_dr'"),
     ],

@@ -5,6 +5,7 @@ Pure rules on numbers; nothing here trains or estimates.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from groundschool.evaluation.intervals import finite_or_none
 from groundschool.safety.constraints import Constraint
+from groundschool.safety.examination import Answer
 
 Status = Literal["feasible", "infeasible", "untrusted"]
 _ORDER: dict[Status, int] = {"feasible": 0, "infeasible": 1, "untrusted": 2}
@@ -28,23 +30,14 @@ class Judgement:
         From 0.
     of : str
         "return", "probability:NAME" or "cost:NAME".
-    value : float
-        NaN where the candidate could not be trained.
-    lower, upper : float
-        One-sided bounds; the whole possible range where the estimate is not trusted.
-    trusted : bool
-    reasons : tuple of str
-        Why it is not.
+    answer : Answer
+        Without a value where the candidate could not be trained.
     """
 
     candidate: str
     split: int
     of: str
-    value: float
-    lower: float
-    upper: float
-    trusted: bool
-    reasons: tuple[str, ...] = ()
+    answer: Answer
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -52,8 +45,10 @@ class Judgement:
             "candidate": self.candidate,
             "split": self.split,
             "of": self.of,
-            **_numbers(self),
-            "reasons": list(self.reasons),
+            **_numbers(self.answer),
+            "trusted": self.answer.trusted,
+            "concentrated": self.answer.concentrated,
+            "reasons": list(self.answer.reasons),
         }
 
 
@@ -64,41 +59,43 @@ class Average:
     Attributes
     ----------
     value, lower, upper : float
-        Means over the splits whose estimates are trusted. Where those are not the majority: the mean of all values, and
-        the widest bounds.
-    trusted : bool
-        Whether most splits trust theirs.
+        Means over all splits, the doubted ones as claimed, so that nobody is judged on friendlier halves than others.
+    trusted : int
+        Splits whose estimate is trusted.
+    concentrated : int
+        Splits whose estimate is doubted only because few logged episodes speak for the policy.
     splits : int
-        How many do.
     """
 
     value: float
     lower: float
     upper: float
-    trusted: bool
+    trusted: int
+    concentrated: int
     splits: int
 
     @classmethod
-    def over(cls, judgements: Sequence[Judgement]) -> Average:
-        """Average what the splits say."""
-        good = [one for one in judgements if one.trusted]
-        if 2 * len(good) > len(judgements):
-            value, lower, upper = (
-                math.fsum(getattr(one, name) for one in good) / len(good) for name in ("value", "lower", "upper")
-            )
-            return cls(value, lower, upper, True, len(good))
-        values = [one.value for one in judgements if not math.isnan(one.value)]
+    def over(cls, answers: Sequence[Answer]) -> Average:
+        """Average what the splits say; one without an estimate leaves none."""
+        n = len(answers)
         return cls(
-            value=math.fsum(values) / len(values) if values else math.nan,
-            lower=min(one.lower for one in judgements),
-            upper=max(one.upper for one in judgements),
-            trusted=False,
-            splits=len(good),
+            value=sum(one.value for one in answers) / n,
+            lower=sum(one.lower for one in answers) / n,
+            upper=sum(one.upper for one in answers) / n,
+            trusted=sum(one.trusted for one in answers),
+            concentrated=sum(one.concentrated for one in answers),
+            splits=n,
         )
+
+    def relied_on(self, *, strict: bool) -> bool:
+        """Whether most splits trust their estimate, or, unless strict, have no doubt but that few episodes speak."""
+        good = self.trusted + (0 if strict else self.concentrated)
+        return 2 * good > self.splits and not math.isnan(self.value)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
-        return {**_numbers(self), "splits": self.splits}
+        counts = {"trusted": self.trusted, "concentrated": self.concentrated, "splits": self.splits}
+        return {**_numbers(self), **counts}
 
 
 @dataclass(frozen=True)
@@ -111,13 +108,13 @@ class Standing:
     rank : int
         From 1.
     status : "feasible", "infeasible" or "untrusted"
-        "infeasible" has trusted estimates that do not show that all limits are kept.
+        "infeasible": there are estimates to rely on, and they do not show that all limits are kept.
     answers : mapping of str to Average
         By question; "return" first.
     excess : float
         How far the worst upper bound of a cost is above its limit, as a share of the limit.
     reasons : tuple of str
-        Why estimates are not trusted, each once.
+        Why estimates are not trusted, in whatever split, each once.
     """
 
     candidate: str
@@ -128,9 +125,19 @@ class Standing:
     reasons: tuple[str, ...]
 
     @property
+    def value(self) -> float:
+        """The estimate of return."""
+        return self.answers["return"].value
+
+    @property
     def lower(self) -> float:
         """The lower bound of return."""
         return self.answers["return"].lower
+
+    @property
+    def trusted(self) -> bool:
+        """Whether most splits trust every estimate."""
+        return all(average.relied_on(strict=True) for average in self.answers.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -138,61 +145,69 @@ class Standing:
             "candidate": self.candidate,
             "rank": self.rank,
             "status": self.status,
+            "trusted": self.trusted,
             "answers": {of: average.to_json() for of, average in self.answers.items()},
             "excess": finite_or_none(self.excess),
             "reasons": list(self.reasons),
         }
 
 
-def rank(judgements: Sequence[Judgement], constraints: Sequence[Constraint] = ()) -> tuple[Standing, ...]:
+def rank(
+    judgements: Sequence[Judgement], constraints: Sequence[Constraint] = (), *, strict: bool = False
+) -> tuple[Standing, ...]:
     """Order candidates.
 
-    First those whose trusted upper bounds are within all limits, by the lower bound of return, largest first. Then
-    those whose trusted bounds are not, by how far the worst of them exceeds its limit, least first; then by the lower
-    bound of return. Last those without trusted estimates, by the same two rules on the estimates themselves, which
-    only says where to look. Ties keep the order in which candidates first occur in `judgements`.
+    1. Those whose upper bounds are within all limits, by the lower bound of return, largest first.
+    2. Those whose bounds are not, by how far the worst of them exceeds its limit, least first; then by the lower bound
+       of return.
+    3. Those without estimates to rely on, by the same rules on the estimates themselves, which only says where to look.
+
+    An estimate of a cost is relied on where most splits trust it. So is one of return; and, unless `strict`, where most
+    splits either trust it or doubt it only because few logged episodes speak for the policy: such an estimate is noisy,
+    and its bound is wide for that, but it is not blind to where the policy goes. A candidate that could not be trained
+    in some split has none. Ties keep the order in which candidates first occur.
 
     Parameters
     ----------
     judgements : sequence of Judgement
         For every candidate "return" and each constraint's question, by split.
     constraints : sequence of Constraint
+    strict : bool
 
     Returns
     -------
     tuple of Standing
         The first is the best.
     """
-    by_candidate: dict[str, dict[str, list[Judgement]]] = {}
+    by_candidate: dict[str, dict[str, list[Answer]]] = {}
     for one in judgements:
-        by_candidate.setdefault(one.candidate, {}).setdefault(one.of, []).append(one)
-    rows = []
-    for name, by_question in by_candidate.items():
-        answers = {of: Average.over(found) for of, found in by_question.items()}
-        trusted = all(average.trusted for average in answers.values())
-        excess = max((limit.excess(answers[limit.of].upper) for limit in constraints), default=0.0)
-        status: Status = "untrusted" if not trusted else "feasible" if excess == 0.0 else "infeasible"
-        reasons = tuple(dict.fromkeys(text for found in by_question.values() for one in found for text in one.reasons))
-        rows.append(Standing(name, 0, status, answers, excess, reasons))
+        by_candidate.setdefault(one.candidate, {}).setdefault(one.of, []).append(one.answer)
+    rows = [_standing(name, found, constraints, strict) for name, found in by_candidate.items()]
     rows.sort(key=lambda row: _key(row, constraints))
-    return tuple(
-        Standing(row.candidate, place, row.status, row.answers, row.excess, row.reasons)
-        for place, row in enumerate(rows, start=1)
-    )
+    return tuple(dataclasses.replace(row, rank=place) for place, row in enumerate(rows, start=1))
+
+
+def _standing(
+    name: str, found: Mapping[str, Sequence[Answer]], constraints: Sequence[Constraint], strict: bool
+) -> Standing:
+    answers = {of: Average.over(each) for of, each in found.items()}
+    known = all(average.relied_on(strict=strict or of != "return") for of, average in answers.items())
+    excess = max((limit.excess(answers[limit.of].upper) for limit in constraints), default=0.0)
+    status: Status = "untrusted" if not known else "feasible" if excess == 0.0 else "infeasible"
+    reasons = tuple(dict.fromkeys(text for each in found.values() for one in each for text in one.reasons))
+    return Standing(name, 0, status, answers, excess, reasons)
 
 
 def _key(row: Standing, constraints: Sequence[Constraint]) -> tuple[float, float, float]:
     if row.status != "untrusted":
         return _ORDER[row.status], row.excess, -row.lower
-    value = row.answers["return"].value
     guess = max((limit.excess(row.answers[limit.of].value) for limit in constraints), default=0.0)
-    return _ORDER[row.status], guess, math.inf if math.isnan(value) else -value
+    return _ORDER[row.status], guess, math.inf if math.isnan(row.value) else -row.value
 
 
-def _numbers(one: Judgement | Average) -> dict[str, Any]:
+def _numbers(one: Answer | Average) -> dict[str, Any]:
     return {
         "value": finite_or_none(one.value),
         "lower": finite_or_none(one.lower),
         "upper": finite_or_none(one.upper),
-        "trusted": one.trusted,
     }

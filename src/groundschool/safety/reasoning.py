@@ -12,9 +12,9 @@ from groundschool.safety.ranking import Standing
 def explain(
     chosen: Standing,
     standings: Sequence[Standing],
-    constraints: Sequence[Constraint],
+    constraints: Sequence[Constraint] = (),
+    *,
     episodes: int,
-    splits: int,
     confidence: float,
 ) -> tuple[str, ...]:
     """Say why.
@@ -27,42 +27,36 @@ def explain(
     constraints : sequence of Constraint
     episodes : int
         That the smallest split judged on.
-    splits : int
     confidence : float
         One-sided.
     """
-    again = "" if chosen.candidate == LOGGER else " Judge the chosen policy on episodes that had no part in this."
     return (
         *_verdict(chosen, standings, constraints),
-        *(_kept(chosen, limit) for limit in constraints if chosen.answers[limit.of].trusted),
+        *(_kept(chosen, limit) for limit in constraints if chosen.status != "untrusted"),
         *_out_of_reach(constraints, episodes, confidence),
         *_others(standings),
-        f"Bounds are one-sided at {confidence:.0%} each, and averaged over {splits} split{'s' * (splits > 1)}; the "
-        f"best of several is no longer a bound.{again}",
+        *_caution(chosen),
     )
 
 
 def _verdict(chosen: Standing, standings: Sequence[Standing], constraints: Sequence[Constraint]) -> Iterator[str]:
     logger = next(standing for standing in standings if standing.candidate == LOGGER)
     feasible = sum(standing.status == "feasible" for standing in standings)
-    bound = f"{chosen.lower:.4g} (estimate {chosen.answers['return'].value:.4g})"
+    bound = f"{chosen.lower:.4g} (estimate {chosen.value:.4g})"
     if chosen.status == "untrusted":
-        yield "No estimate can be trusted, not even the logger's own outcomes: keep the logger's policy and log more."
+        yield "No estimate can be relied on, not even the logger's own outcomes: keep the logger's policy and log more."
     elif chosen.status == "infeasible" and chosen.candidate == LOGGER:
         yield "None of the candidates meets the limits; the least violating is the logger's own policy: keep it."
     elif chosen.status == "infeasible":
         yield f"None of the candidates meets the limits; the least violating is {chosen.candidate!r}."
     elif chosen.candidate == LOGGER:
-        others = "no candidate that meets the limits" if constraints else "no trusted candidate"
+        others = "no candidate that meets the limits" if constraints else "no candidate to rely on"
         yield f"Keep the logger's policy: {others} has a lower bound of return above the logger's, {bound}."
     else:
         among = f" among the {feasible} that meet the limits" if constraints else ""
         yield f"{chosen.candidate!r} has the largest lower bound of return{among}: {bound}."
-        if logger.answers["return"].trusted:
-            yield (
-                f"The logger's own is {logger.lower:.4g} (mean {logger.answers['return'].value:.4g}) in the same "
-                "episodes."
-            )
+        if logger.status != "untrusted":
+            yield f"The logger's own is {logger.lower:.4g} (mean {logger.value:.4g}) in the same episodes."
 
 
 def _kept(chosen: Standing, limit: Constraint) -> str:
@@ -76,8 +70,8 @@ def _out_of_reach(constraints: Sequence[Constraint], episodes: int, confidence: 
         least = limit.smallest_provable(episodes, confidence)
         if limit.limit < least:
             yield (
-                f"The limit, {limit}, cannot be shown by outcomes of {episodes:,} episodes, even if none had an event "
-                f"(smallest provable: {least:.4g} at {confidence:.0%}): log more, or raise it."
+                f"The limit, {limit}, cannot be shown with {episodes:,} episodes to judge on, even if none had an "
+                f"event (smallest provable: {least:.4g} at {confidence:.0%}): log more, or raise it."
             )
 
 
@@ -91,6 +85,21 @@ def _others(standings: Sequence[Standing]) -> Iterator[str]:
         first = doubted[0]
         told = f" {first.candidate!r}, for one: {first.reasons[0]}" if first.reasons else ""
         yield (
-            f"{len(doubted)} of {len(candidates)} candidates are not trusted in most splits, and stand behind all "
-            f"others whatever their estimates.{told}"
+            f"The estimates of {len(doubted)} of {len(candidates)} candidates cannot be relied on in most splits; they "
+            f"stand behind all others.{told}"
         )
+
+
+def _caution(chosen: Standing) -> Iterator[str]:
+    if chosen.candidate == LOGGER:
+        return
+    splits = chosen.answers["return"].splits
+    if chosen.status != "untrusted" and not chosen.trusted:
+        yield (
+            f"Its estimate is trusted in {chosen.answers['return'].trusted} of {splits} splits; elsewhere few logged "
+            f"episodes speak for it: {chosen.reasons[0]} It may take a larger log to certify it."
+        )
+    yield (
+        f"Bounds are averages over {splits} split{'s' * (splits > 1)}, and the best of several is no longer a bound: "
+        "evaluate the chosen policy on episodes that had no part in this."
+    )

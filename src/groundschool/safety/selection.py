@@ -7,24 +7,23 @@ whole. What is ranked are ways to make a policy; the policy that is handed out w
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from groundschool.data import Dataset
 from groundschool.errors import DivergenceError, InputError
-from groundschool.evaluation.estimate import Estimate
 from groundschool.evaluation.estimators import estimator
 from groundschool.evaluation.evaluator import Evaluator
-from groundschool.evaluation.intervals import finite_or_none
-from groundschool.evaluation.question import Question
-from groundschool.policies.policy import DiscretePolicy, FloatArray, apply_masks
 from groundschool.safety.candidates import LOGGER, Candidate, Candidates
 from groundschool.safety.constraints import Constraint
+from groundschool.safety.examination import Answer, Examination, Examiner
 from groundschool.safety.ranking import Judgement, Standing, rank
 from groundschool.safety.reasoning import explain
 
@@ -38,8 +37,8 @@ class Selection:
     chosen : str
         A candidate, or "logger": keep the policy that wrote the log.
     feasible : bool
-        Whether trusted bounds show that the chosen one keeps all limits. Where they do for nobody, the chosen one is
-        the least violating.
+        Whether the bounds show that the chosen one keeps all limits. Where they do for nobody, the chosen one is the
+        least violating.
     policy : Policy or None
         The chosen candidate, trained on the whole log; None for the logger.
     why : tuple of str
@@ -51,14 +50,15 @@ class Selection:
     judged : (splits, E) bool
         Which episodes each split judged on; candidates studied the others.
     constraints : tuple of Constraint
-    method : str
+    seed : int
+    strict : bool
+    log : str
+        Fingerprint of the log.
     confidence : float
         One-sided, of each bound by itself. The best of many bounds is no longer a bound.
     discount : float
         Of return; costs are not discounted.
-    seed : int
-    log : str
-        Fingerprint of the log.
+    method : str
     """
 
     chosen: str
@@ -69,11 +69,12 @@ class Selection:
     judgements: tuple[Judgement, ...]
     judged: NDArray[np.bool_] = field(repr=False)
     constraints: tuple[Constraint, ...]
-    method: str
-    confidence: float
-    discount: float
     seed: int
+    strict: bool
     log: str
+    confidence: float
+    discount: float = 1.0
+    method: str = "auto"
 
     def __str__(self) -> str:
         return " ".join(self.why)
@@ -90,26 +91,11 @@ class Selection:
             "constraints": [constraint.to_json() for constraint in self.constraints],
             "method": self.method,
             "confidence": self.confidence,
-            "discount": finite_or_none(self.discount),
+            "discount": self.discount,
             "seed": self.seed,
+            "strict": self.strict,
             "log": self.log,
         }
-
-
-class Examiner(Protocol):
-    """What judges policies on one log."""
-
-    def evaluate(self, policy: Any, *, of: str, method: str, confidence: float) -> Estimate:
-        """Estimate one number about one policy."""
-        ...
-
-
-class Examiners(Protocol):
-    """What makes the examiner of a log."""
-
-    def __call__(self, log: Dataset, *, behavior: Any, discount: float, seed: int) -> Examiner:
-        """Return the examiner of a log."""
-        ...
 
 
 def select(
@@ -123,14 +109,19 @@ def select(
     discount: float = 1.0,
     method: str = "auto",
     behavior: Any = None,
+    strict: bool = False,
 ) -> Selection:
     """Choose among candidates by the lower bound of return, subject to upper bounds of costs, and retrain the choice.
 
     In each split every candidate is trained on half of the log and judged on the other half (the second split swaps the
     halves of the first, and so on). Those whose upper bounds of costs are within the limits are ranked by the lower
-    bound of return, both averaged over splits. Candidates whose estimates most splits do not trust rank behind all
-    others. The logger stands among the candidates, judged on the same halves; it is chosen where nobody is better, or
-    nobody else can be trusted. See `groundschool.safety.ranking.rank` for the rules in full.
+    bound of return, both averaged over splits. Candidates whose estimates cannot be relied on rank behind all others.
+    The logger stands among the candidates, judged on the same halves; it is chosen where nobody is better, or no other
+    estimate can be relied on. `groundschool.safety.ranking.rank` has the rules in full, and
+    `groundschool.safety.examination.Examination` says what makes the bounds cautious.
+
+    To choose is not to certify: of many candidates the best looks better than it is, and what is handed out is trained
+    anew. `evaluate` it on other episodes.
 
     Parameters
     ----------
@@ -143,13 +134,16 @@ def select(
     splits : int
         At least 1; an even number judges every episode equally often.
     confidence : float
-        From 0.5 to below 1: one-sided, of each bound.
+        From 0.75 to below 1: one-sided, of each bound.
     seed : int
         Of the halves, of the estimates, and of every candidate whose options name no other.
     discount : float
         In (0, 1], of return.
     method, behavior
         As in `groundschool.evaluate`.
+    strict : bool
+        Rely on trusted estimates of return alone. Otherwise one also counts that is doubted only because few logged
+        episodes speak for the policy; half of a log being what it is, the best candidates are often such.
 
     Returns
     -------
@@ -160,60 +154,62 @@ def select(
     InputError
         For a candidate, a constraint or a setting that is not valid, and a log of a single episode (or group).
     """
-    return select_with(
-        Evaluator,
+    _check(log, constraints, confidence, discount, method)
+
+    def examiner(part: Dataset) -> Examiner:
+        return Examination(part, method=method, confidence=confidence, discount=discount, behavior=behavior, seed=seed)
+
+    found = select_with(
+        examiner,
         log,
         candidates,
         constraints=constraints,
         splits=splits,
-        confidence=confidence,
         seed=seed,
-        discount=discount,
-        method=method,
-        behavior=behavior,
+        strict=strict,
+        confidence=confidence,
     )
+    return dataclasses.replace(found, discount=discount, method=method)
 
 
 def select_with(
-    examiners: Examiners,
+    examiner: Callable[[Dataset], Examiner],
     log: Dataset,
     candidates: Mapping[str, Candidate],
     *,
-    constraints: Sequence[Constraint],
-    splits: int,
-    confidence: float,
-    seed: int,
-    discount: float,
-    method: str,
-    behavior: Any,
+    constraints: Sequence[Constraint] = (),
+    splits: int = 5,
+    seed: int = 0,
+    strict: bool = False,
+    confidence: float = 0.95,
 ) -> Selection:
-    """Do what `select` does, the estimates being made by `examiners`."""
+    """Do what `select` does, with answers from another examiner of a part of a log."""
     named, limits = Candidates(candidates), tuple(constraints)
-    _check(log, limits, confidence, method)
     seed = _whole(seed, "seed", 0)
     judged = halves(log, _whole(splits, "splits", 1), seed)
     judgements: list[Judgement] = []
     for split, held_out in enumerate(judged):
-        policies = {LOGGER: _Anyone(log), **named.train(log.select(~held_out), seed)}
-        examined = _Examined(examiners, log.select(held_out), behavior, discount, seed, method, confidence)
+        examined = examiner(log.select(held_out))
+        policies = {LOGGER: None, **named.train(log.select(~held_out), seed)}
         for of in dict.fromkeys(("return", *(limit.of for limit in limits))):
-            judgements += [examined.judge(name, policy, of, split) for name, policy in policies.items()]
-    standings = rank(judgements, limits)
+            for name, policy in policies.items():
+                judgements.append(Judgement(name, split, of, _answer(name, policy, examined, of)))
+    standings = rank(judgements, limits, strict=strict)
     chosen, policy, failures = _retrained(standings, named, log, seed)
+    least = int(judged.sum(axis=1).min())
     return Selection(
         chosen=chosen.candidate,
         feasible=chosen.status == "feasible",
         policy=policy,
-        why=(*failures, *explain(chosen, standings, limits, judged.sum(axis=1).min(), len(judged), confidence)),
+        why=(*failures, *explain(chosen, standings, limits, episodes=least, confidence=confidence)),
         standings=standings,
         judgements=tuple(judgements),
         judged=judged,
         constraints=limits,
-        method=method,
-        confidence=confidence,
-        discount=discount,
         seed=seed,
+        strict=strict,
         log=log.fingerprint,
+        confidence=confidence,
     )
 
 
@@ -246,51 +242,12 @@ def halves(log: Dataset, splits: int, seed: int) -> NDArray[np.bool_]:
     return np.stack(rows[:splits])
 
 
-@dataclass(frozen=True, eq=False)
-class _Anyone(DiscretePolicy):
-    """Stands where a policy is asked for and none is meant: the logger's own outcomes depend on no target."""
-
-    log: Dataset
-    name: str = LOGGER
-
-    @property
-    def n_actions(self) -> int:  # type: ignore[override]
-        assert self.log.n_actions is not None
-        return self.log.n_actions
-
-    def probabilities(self, observations: ArrayLike, *, masks: ArrayLike | None = None) -> FloatArray:
-        shape = (len(np.asarray(observations)), self.n_actions)
-        return apply_masks(np.full(shape, 1.0 / self.n_actions), masks)
-
-
-class _Examined:
-    """The half that is judged on, with costs undiscounted."""
-
-    def __init__(
-        self,
-        examiners: Examiners,
-        log: Dataset,
-        behavior: Any,
-        discount: float,
-        seed: int,
-        method: str,
-        confidence: float,
-    ) -> None:
-        self.costs = examiners(log, behavior=behavior, discount=1.0, seed=seed)
-        self.returns = (
-            self.costs if discount == 1.0 else examiners(log, behavior=behavior, discount=discount, seed=seed)
-        )
-        self.log, self.discount, self.method, self.confidence = log, discount, method, confidence
-
-    def judge(self, name: str, policy: Any, of: str, split: int) -> Judgement:
-        if isinstance(policy, DivergenceError):
-            low, high = Question.parse(of, self.log).possible(self.log, self.discount if of == "return" else 1.0)
-            return Judgement(name, split, of, float("nan"), low, high, False, (str(policy),))
-        examiner = self.returns if of == "return" else self.costs
-        method = "logged" if name == LOGGER else self.method
-        found = examiner.evaluate(policy, of=of, method=method, confidence=self.confidence)
-        lower, upper = found.lower_bound(self.confidence), found.upper_bound(self.confidence)
-        return Judgement(name, split, of, found.value, lower, upper, found.trusted, found.reasons)
+def _answer(name: str, policy: Any, examiner: Examiner, of: str) -> Answer:
+    if name == LOGGER:
+        return examiner.logger(of)
+    if isinstance(policy, DivergenceError):
+        return Answer(math.nan, -math.inf, math.inf, trusted=False, reasons=(str(policy),))
+    return examiner.judge(policy, of)
 
 
 def _retrained(
@@ -315,12 +272,8 @@ def _eligible(standings: Sequence[Standing]) -> Iterator[Standing]:
     yield next(standing for standing in standings if standing.candidate == LOGGER)
 
 
-def _check(log: Dataset, constraints: tuple[Constraint, ...], confidence: float, method: str) -> None:
-    if not isinstance(log, Dataset):
-        raise InputError(
-            f"log is a {type(log).__name__}, expected a Dataset. Read it with groundschool.read, or make one with "
-            "Dataset.from_arrays."
-        )
+def _check(log: Dataset, constraints: Sequence[Constraint], confidence: float, discount: float, method: str) -> None:
+    Evaluator(log, discount=discount)
     for constraint in constraints:
         if not isinstance(constraint, Constraint):
             raise InputError(
@@ -328,8 +281,8 @@ def _check(log: Dataset, constraints: tuple[Constraint, ...], confidence: float,
                 'gs.Constraint("hypotension", kind="probability", limit=0.05).'
             )
         constraint.require(log)
-    if not 0.5 <= confidence < 1.0:
-        raise InputError(f"confidence is {confidence!r}, expected a number from 0.5 to below 1, such as 0.95.")
+    if not 0.75 <= confidence < 1.0:
+        raise InputError(f"confidence is {confidence!r}, expected a number from 0.75 to below 1, such as 0.95.")
     if method != "auto":
         estimator(method)
 
