@@ -38,7 +38,6 @@ class Plan:
         Updates at least before standing still counts: what is learned must have had time to come back to the start.
     tolerance : float
         Movement that counts as none, in standard deviations over members.
-        Above it the fit has not converged.
     learning_rate, target_rate : float
     batch_size : int
     hidden : tuple of int

@@ -225,6 +225,8 @@ def test_a_model_that_does_not_reproduce_the_logger_says_so():
         ({"members": 2.5}, "members is 2.5"),
         ({"model": "network", "steps": 0}, "steps is 0"),
         ({"model": "network", "hidden": (0,)}, "hidden is 0"),
+        ({"model": "network", "hidden": 64}, "such as"),
+        ({"steps": 5, "learning_rate": 0.1}, "steps, learning_rate: for networks only"),
         ({"model": "network", "learning_rate": -1.0}, "learning_rate is -1"),
         ({"model": "network", "target_rate": 1.5}, "at most 1"),
         ({"model": "network", "tolerance": math.nan}, "tolerance is nan"),

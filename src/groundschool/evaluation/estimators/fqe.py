@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -76,30 +78,45 @@ def estimate(
         raise InputError(f"model is {model!r}, expected 'auto', 'counts' or 'network'.")
     if model == "counts" and problem.states is None:
         raise InputError("model='counts' needs few distinct observations, and this log has many: use model='network'.")
-    if model != "network" and problem.states is not None:
-        counted = fqe_counts.fit(problem, _members(members, _REPLICATES), seed)
-        return _answer(
-            problem,
-            counted.value,
-            counted.replicates,
-            {**counted.facts, "support": dict(counted.support.facts)},
-            *_of_counts(problem, counted),
+    plan = {
+        "steps": _whole(steps, "steps"),
+        "batch_size": _whole(batch_size, "batch_size"),
+        "hidden": _widths(hidden),
+        "learning_rate": _positive(learning_rate, "learning_rate", math.inf),
+        "target_rate": _positive(target_rate, "target_rate", 1.0),
+        "tolerance": _positive(tolerance, "tolerance", math.inf),
+    }
+    if model == "network" or problem.states is None:
+        return _by_networks(problem, _members(members, _NETWORKS), seed, device, plan)
+    unused = [name for name, given in {**plan, "device": device}.items() if given != _defaults()[name]]
+    if unused:
+        raise InputError(
+            f"{', '.join(unused)}: for networks only, and the states of this log are counted. Leave it out, or say "
+            "model='network'."
         )
-    return _by_networks(
-        problem,
-        _members(members, _NETWORKS),
-        seed,
-        device,
-        steps=_whole(steps, "steps"),
-        batch_size=_whole(batch_size, "batch_size"),
-        hidden=tuple(_whole(width, "hidden") for width in hidden),
-        learning_rate=_positive(learning_rate, "learning_rate", math.inf),
-        target_rate=_positive(target_rate, "target_rate", 1.0),
-        tolerance=_positive(tolerance, "tolerance", math.inf),
-    )
+    return _by_counts(problem, _members(members, _REPLICATES), seed)
 
 
-def _by_networks(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> Estimation:
+def _defaults() -> dict[str, Any]:
+    return {name: option.default for name, option in inspect.signature(estimate).parameters.items()}
+
+
+def _by_counts(problem: Problem, members: int, seed: int) -> Estimation:
+    fit = fqe_counts.fit(problem, members, seed)
+    facts = {**fit.facts, "support": dict(fit.support.facts)}
+    reasons = list(fit.support.reasons)
+    if "logger_off" in facts and problem.n_units > 1:
+        off, chance = abs(facts["logger_off"]), float(stats.norm.isf(_FALSE / 2)) * facts["logger_off_error"]
+        if off > max(chance, _MATERIAL * float(np.std(fit.replicates, ddof=1))):
+            reasons.append(
+                f"Asked about the logger itself, the model is off its {problem.returns.mean():.4g} by "
+                f"{facts['logger_off']:+.3g}, where chance explains {chance:.2g}: a model that does not reproduce what "
+                "was seen is no guide to what was not."
+            )
+    return _answer(problem, fit.value, fit.replicates, facts, reasons, list(fit.support.notes))
+
+
+def _by_networks(problem: Problem, members: int, seed: int, device: str, plan: dict[str, Any]) -> Estimation:
     from groundschool.evaluation.estimators import fqe_network  # JAX, only where it is needed
 
     fitted = fqe_network.fit(problem, members, seed, device, **plan)
@@ -138,26 +155,17 @@ def _whole(given: Any, name: str) -> int:
     return int(given)
 
 
+def _widths(given: Any) -> tuple[int, ...]:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise InputError(f"hidden is {given!r}, expected the widths of hidden layers, such as (64, 64).")
+    return tuple(_whole(width, "hidden") for width in given)
+
+
 def _positive(given: Any, name: str, most: float) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float | np.number) or not 0.0 < given <= most:
         limit = "" if math.isinf(most) else f" of at most {most:g}"
         raise InputError(f"{name} is {given!r}, expected a positive number{limit}.")
     return float(given)
-
-
-def _of_counts(problem: Problem, fit: fqe_counts.Fit) -> tuple[list[str], list[str]]:
-    facts = fit.facts
-    reasons = list(fit.support.reasons)
-    notes = ["Transitions are taken to be the same at every step of an episode.", *fit.support.notes]
-    if "logger_off" in facts and problem.n_units > 1:
-        off, chance = abs(facts["logger_off"]), float(stats.norm.isf(_FALSE / 2)) * facts["logger_off_error"]
-        if off > max(chance, _MATERIAL * float(np.std(fit.replicates, ddof=1))):
-            reasons.append(
-                f"Asked about the logger itself, the model is off its {problem.returns.mean():.4g} by "
-                f"{facts['logger_off']:+.3g}, where chance explains {chance:.2g}: a model that does not reproduce what "
-                "was seen is no guide to what was not."
-            )
-    return reasons, notes
 
 
 def _answer(
@@ -168,7 +176,7 @@ def _answer(
     reasons: list[str],
     notes: list[str],
 ) -> Estimation:
-    low, high = problem.low, problem.high
+    value = min(max(value, problem.low), problem.high)
     error = float(np.std(spread, ddof=1)) if problem.n_units > 1 else math.inf
     if problem.n_units < 2:
         reasons = [*reasons, "The log holds one independent unit, which says nothing about the spread."]
@@ -181,7 +189,7 @@ def _answer(
         ]
     facts = {**facts, "members": len(spread), "members_mean": float(np.mean(spread))}
     return Estimation(
-        value=min(max(value, low), high),
+        value=value,
         standard_error=error,
         bounds=_bounds(problem, value, error, len(spread) - 1),
         interval="bootstrap of units, Student t",
@@ -191,6 +199,7 @@ def _answer(
         reasons=tuple(reasons),
         notes=(
             "The interval shows how the model's answer varies with the log. The model's own error is not in it.",
+            "Transitions are taken to be the same at every step of an episode.",
             *notes,
         ),
     )
