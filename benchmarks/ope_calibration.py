@@ -229,7 +229,7 @@ def main() -> None:
         },
         "seconds": time.perf_counter() - began,
         "seconds_training_cql": trained_in,
-        **summarize(records),
+        **summarize(records, estimated=options.estimated),
     }
     print_rows(result)
     print(f"{len(records):,} estimates, {result['seconds']:.0f} s")

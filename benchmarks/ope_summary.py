@@ -35,8 +35,11 @@ HAZARD_RMSE = {500: 0.013, 5_000: 0.004}
 NEAR = 1.1  # of the best error, in a comparison with peers
 
 
-def summarize(records: Sequence[Record]) -> dict[str, Any]:
-    """Return rows, pooled rows, and the bars with their verdicts."""
+def summarize(records: Sequence[Record], *, estimated: bool = False) -> dict[str, Any]:
+    """Return rows, pooled rows, and the bars with their verdicts.
+
+    Where propensities were estimated, coverage is held to a bar, and the trusted share is stated.
+    """
     groups: dict[tuple[Any, ...], list[Record]] = collections.defaultdict(list)
     for one in records:
         groups[(one["family"], one["world"], one["episodes"], one["of"], one["target"])].append(one)
@@ -44,6 +47,8 @@ def summarize(records: Sequence[Record]) -> dict[str, Any]:
     rows.sort(key=lambda one: (one["family"], one["world"], one["episodes"], one["of"]))
     pools = list(pooled(records))
     tests = [*share_tests(rows), *pooled_tests(pools)]
+    if estimated:
+        tests = [test for test in tests if test["what"] == "coverage"]
     for test in tests:
         test["met"] = bool(test["p"] >= LEVEL / len(tests))
     return {"rows": rows, "pooled": pools, "tests": tests, "errors": error_bars(rows), "peers": against_peers(rows)}
