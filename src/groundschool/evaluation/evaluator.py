@@ -24,6 +24,7 @@ from groundschool.evaluation.estimators import METHODS, estimator
 from groundschool.evaluation.pose import Behavior, Censoring, pose
 from groundschool.evaluation.problem import Problem
 from groundschool.evaluation.question import Question
+from groundschool.evaluation.states import count_states
 
 _MOST_COMPARED = 1_000_000  # rows up to which other estimators are asked too
 
@@ -64,7 +65,11 @@ class Evaluator:
     @cached_property
     def history(self) -> Diagnosis:
         """Signs that the observation does not hold all that matters."""
-        return history_signs(self.log, seed=self.seed)
+        return history_signs(self.log, known=self.behavior.known, seed=self.seed)
+
+    @cached_property
+    def _counted(self) -> bool:
+        return count_states(self.log.observations, self.log.action_masks) is not None
 
     def self_test(self, question: Question) -> Diagnosis:
         """Return whether evaluating the logger reproduces what it was seen to do."""
@@ -125,14 +130,18 @@ class Evaluator:
         if method != "auto":
             estimator(method)
             return method, ()
-        if self.history.reasons:
+        if not self._counted:
+            return "dr", (
+                "Chosen by rule: per-decision doubly robust, for observations that are measured and cannot be counted.",
+            )
+        if self.history.facts.get("observation", {}).get("found"):
             return "dr", (
                 "Chosen by rule: per-decision doubly robust, since the history predicts what the observation does not, "
                 "and this estimator weighs whole histories.",
             )
         return "marginal_dr", (
-            "Chosen by rule: marginal doubly robust, the estimator for logs whose observations show no sign of a "
-            "hidden state.",
+            "Chosen by rule: marginal doubly robust, for observations that can be counted and show no sign of a hidden "
+            "state.",
         )
 
     def _answer(
@@ -169,13 +178,19 @@ class Evaluator:
         if method.target:
             weights = weight_diagnosis(problem)
             looks += [overlap(self.log, policy), _if(method.weights, weights)]
-            if name in COMPARED and weights.facts["ess"] >= LEAST_EFFECTIVE and problem.n_rows <= _MOST_COMPARED:
+            if (
+                self.behavior.known
+                and name in COMPARED
+                and weights.facts["ess"] >= LEAST_EFFECTIVE
+                and problem.n_rows <= _MOST_COMPARED
+            ):
                 others = {other: estimator(other)(problem) for other in ("dr", "pdis") if other != name}
                 looks.append(agreement(problem, {name: found, **others}))
         if method.propensities:
             looks.append(self.self_test(question))
         if method.target:
-            looks.append(_if(method.markov, self.history))
+            confounded = not self.behavior.known and self.history.facts.get("action", {}).get("found")
+            looks.append(_if(method.markov or bool(confounded), self.history))
         return looks
 
 

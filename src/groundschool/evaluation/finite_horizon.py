@@ -232,6 +232,20 @@ class Model:
         promised += self.discount * self._pair_value[:, c.state, c.action]
         return np.asarray(self.discount * then - promised)
 
+    def action_values(self, part: int) -> FloatArray:
+        """Return the expected discounted sum from each step on, for each state and first action, (H, S, A)."""
+        c = self.counts
+        S, A = c.n_states, c.n_actions
+        source, sink, _ = self._links
+        pair = self._pair[self._goes]
+        steps = c.steps[part, self._goes]
+        direct = sparse.csr_matrix((steps, (pair, c.then[self._goes])), shape=(S * A, S))
+        of_state = sparse.csr_matrix((self._any_action[part], (source, sink)), shape=(S, S))
+        after = self.values[1:, part].T  # (S, H)
+        onward = (direct @ after).reshape(S, A, -1) * self._weight[part][..., None]
+        onward += (of_state @ after)[:, None, :] * self._lent[part][..., None]
+        return np.asarray(np.moveaxis(self.reward[part][..., None] + self.discount * onward, 2, 0))
+
     @cached_property
     def _shape(self) -> tuple[int, int, int]:
         return self.counts.n_parts, self.counts.n_states, self.counts.n_actions
