@@ -2,13 +2,16 @@
 
 Regret is the exact return of the best candidate, trained on the whole log, less that of the chosen one. The population
 holds CQL with and without the support mask, well and hardly trained, cloned policies, sampled and greedy, and planners
-on counts. Ours is ``gs.select`` as it is. The others see the same candidates, trained on the same parts:
+on counts. Ours is ``gs.select`` as it is; beside it stand ``strict=True``, and choosing by the estimate instead of its
+bound. The others see the same candidates, trained on the same parts:
 
 * training Q: the largest mean of max Q at the starts of episodes, of the candidate trained on the whole log
   (value learners only);
 * TD error: the least mean squared TD error on the halves not studied (value learners only);
 * WIS: the largest weighted importance sampling estimate, averaged over the same splits;
 * neural FQE: the largest value at the starts by a network fitted to the half not studied, averaged over splits.
+
+The rules of ours were settled on the logs 901 to 904 of the same layouts. About 20 minutes on two cores.
 
     python benchmarks/ope_selection.py --json benchmarks/results/ope_selection.json
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -31,6 +35,7 @@ from selection_fqe import neural_fqe
 import groundschool as gs
 from groundschool.policies.network import NetworkPolicy
 from groundschool.safety.candidates import LOGGER, Candidates
+from groundschool.safety.ranking import rank
 from groundschool.safety.selection import halves
 
 EPISODES, EPSILON, SPLITS = 500, 0.22, 5
@@ -39,7 +44,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "two pairs": {"hazards": [(2, 3), (3, 4), (3, 10), (5, 6), (8, 7), (10, 2), (11, 8)]},
     "hazard seed 7": {"hazard_seed": 7},
 }
-WAYS = ("ours", "training Q", "TD error", "WIS", "neural FQE")
+WAYS = ("ours", "ours, strict", "ours, by estimate", "training Q", "TD error", "WIS", "neural FQE")
 BAR = 0.5
 
 
@@ -101,6 +106,8 @@ def study(layout: str, seed: int) -> dict[str, Any]:
     seconds["others"] = time.perf_counter() - began
     chosen = {
         "ours": selection.chosen,
+        "ours, strict": rank(selection.judgements, strict=True)[0].candidate,
+        "ours, by estimate": max(selection.standings, key=lambda one: (one.status == "feasible", one.value)).candidate,
         **{way: max(score, key=lambda name: score[name]) for way, score in scores.items()},
     }
     best = max(final, key=lambda name: exact[name].return_)
@@ -113,7 +120,8 @@ def study(layout: str, seed: int) -> dict[str, Any]:
         "chosen": chosen,
         "regret": {way: exact[best].return_ - exact[name].return_ for way, name in chosen.items()},
         "hazard": {way: exact[name].ends["hazard"] for way, name in chosen.items()},
-        "untrusted": sum(standing.status == "untrusted" for standing in selection.standings),
+        "relied_on": sum(standing.status != "untrusted" for standing in selection.standings) - 1,
+        "trusted": sum(standing.trusted for standing in selection.standings) - 1,
         "exact_returns": {name: value.return_ for name, value in exact.items()},
         "standings": [standing.to_json() for standing in selection.standings],
         "seconds": seconds,
@@ -176,7 +184,7 @@ def main() -> None:
     seeds = range(arguments.first, arguments.first + arguments.logs)
     result = {**record("regret of selection without rollouts"), "layouts": LAYOUTS, "episodes": EPISODES}
     began, runs = time.perf_counter(), []
-    with ProcessPoolExecutor(arguments.workers) as pool:
+    with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(study, layout, seed) for layout in LAYOUTS for seed in seeds]
         for job in jobs:
             run = job.result()
@@ -191,7 +199,8 @@ def main() -> None:
         result["regret"][layout] = summary([run for run in runs if run["layout"] == layout])
     means = {way: row["mean"] for way, row in result["regret"]["all"].items()}
     tutorial = result["regret"]["tutorial"]["ours"]["mean"]
-    result["met"] = min(means, key=lambda way: means[way]) == "ours" and tutorial <= BAR
+    others = [means[way] for way in WAYS if not way.startswith("ours")]
+    result["met"] = means["ours"] <= min(others) and tutorial <= BAR
     result["seconds"] = time.perf_counter() - began
     result["runs"] = runs
     print("Mean regret: " + ", ".join(f"{way} {mean:.2f}" for way, mean in means.items()))

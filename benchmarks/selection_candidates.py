@@ -20,7 +20,7 @@ def population(layout: Layout) -> dict[str, Any]:
     for weight in (0.1, 0.5, 2.0):
         for rate in (1e-3, 3e-3):
             for seed in (0, 1):
-                for support, steps in (("counts", 4_000), ("none", 4_000), ("counts", 500)):
+                for support, steps in (("counts", 4_000), ("none", 2_000), ("counts", 500)):
                     found[f"CQL α={weight:g} rate {rate:g} support {support} steps {steps} seed {seed}"] = (
                         "cql",
                         {"conservative_weight": weight, "learning_rate": rate, "support": support, "steps": steps,
