@@ -126,6 +126,16 @@ def test_nobody_is_judged_on_what_it_studied(groups):
     assert made.policy.log is log  # retrained on the whole
 
 
+def test_who_studied_the_whole_log_all_the_same_is_not_relied_on():
+    log = walk(80)
+    cheat = gs.train(log, "cql", **SMALL)
+    made = select(log, {"cheat": lambda part, seed: cheat}, splits=2)
+    assert made.chosen == "logger"
+    (standing,) = (one for one in made.standings if one.candidate == "cheat")
+    assert standing.status == "untrusted"
+    assert standing.reasons
+
+
 @pytest.mark.parametrize(("n", "splits"), [(10, 1), (10, 4), (11, 5), (2, 2)])
 def test_halves_swap_and_judge_everybody_as_often(n, splits):
     log = walk(episodes=n)
