@@ -12,7 +12,7 @@ exclude_patterns = ["_build"]
 suppress_warnings = ["config.cache"]
 nitpicky = False
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # the docstrings say shapes and units, which types do not
