@@ -44,6 +44,7 @@ SIZES = (500, 5_000)
 DEFAULT = (
     "grid-tutorial",
     "grid-10",
+    "grid-12",
     "grid-18",
     "lake-4",
     "taxi",

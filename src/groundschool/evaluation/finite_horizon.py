@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from groundschool.evaluation.prior import prior
 from groundschool.evaluation.problem import BoolArray, FloatArray, IntArray, Problem
 
 SHRINKAGE = 0.2
@@ -145,9 +146,10 @@ def row_weights(problem: Problem, kind: IntArray) -> FloatArray:
 class Model:
     """What K counted models say about one policy over H steps, discounted.
 
-    Each pair of a state and an action is shrunk toward what its own state does over all actions, by a pseudo-count:
-    shrinking toward the whole log would hide a danger that only one state has. States without any counted row are
-    taken for the average one.
+    Each pair of a state and an action is shrunk by a pseudo-count. Its signal and its chance of being the last one are
+    drawn toward a fitted mix of its state's and its action's (`prior`), for to shrink toward the whole log would hide a
+    danger that only one state has; where it leads, toward where its state leads over all actions. States without any
+    counted row are taken for the average one.
 
     Parameters
     ----------
@@ -215,8 +217,7 @@ class Model:
         """Expected signal of each pair, (K, S, A)."""
         c = self.counts
         rewards = _sums(self._pair, c.signal, c.n_states * c.n_actions).reshape(self._shape)
-        mixed = rewards.sum(axis=2) * self._inverse
-        return np.asarray((rewards + self.shrinkage * mixed[..., None]) * self._weight)
+        return np.asarray((rewards + self.shrinkage * prior(rewards, self.pairs)) * self._weight)
 
     @cached_property
     def residuals(self) -> FloatArray:
@@ -259,12 +260,6 @@ class Model:
         return np.asarray(self.counts.visits == 0)
 
     @cached_property
-    def _inverse(self) -> FloatArray:
-        """One over the rows of each state, 0 where there are none, (K, S)."""
-        visits = self.counts.visits
-        return np.divide(1.0, visits, out=np.zeros_like(visits), where=visits > 0)
-
-    @cached_property
     def pairs(self) -> FloatArray:
         """Rows of each pair of a state and an action, (K, S, A)."""
         c = self.counts
@@ -278,8 +273,13 @@ class Model:
 
     @cached_property
     def _lent(self) -> FloatArray:
-        """What one row of the state weighs in each of its pairs, by the pseudo-count, (K, S, A)."""
-        return np.asarray(self.shrinkage * self._weight * self._inverse[..., None])
+        """What one row that went on from the state weighs in each of its pairs, by the pseudo-count, (K, S, A)."""
+        c = self.counts
+        onward = np.where(c.then >= 0, c.steps, 0.0)
+        by_pair = _sums(self._pair, onward, c.n_states * c.n_actions).reshape(self._shape)
+        by_state = by_pair.sum(axis=2)
+        each = np.divide(1.0, by_state, out=np.zeros_like(by_state), where=by_state > 0)
+        return np.asarray(self.shrinkage * self._weight * prior(by_pair, self.pairs) * each[..., None])
 
     @cached_property
     def _goes(self) -> IntArray:

@@ -56,8 +56,8 @@ def test_a_forbidden_action_gets_none_of_it():
 def test_expected_counts_not_lucky_ones():
     _, _, support = found(bandit(100, 5, 0.005), [0.5, 0.5])
     assert support.expected[0] == pytest.approx([99.5, 0.5])
-    assert support.excess[0] == pytest.approx([0.0, 0.5 - 1.25 * 0.005])
-    assert support.share(support.expected < 1) == pytest.approx(0.5 - 1.25 * 0.005)
+    assert support.excess[0] == pytest.approx([0.0, 0.5 - 2.0 * 0.005])
+    assert support.share(support.expected < 1) == pytest.approx(0.5 - 2.0 * 0.005)
 
 
 def test_the_logger_has_no_excess():

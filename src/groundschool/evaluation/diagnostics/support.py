@@ -22,7 +22,7 @@ from groundschool.evaluation.estimate import Diagnosis
 from groundschool.evaluation.finite_horizon import SHRINKAGE, Counts, Model, count
 from groundschool.evaluation.problem import BoolArray, FloatArray, Problem
 
-AS_OFTEN = 1.25  # times as often as the logger
+AS_OFTEN = 2.0  # times as often as the logger
 SELDOM, FEW = 1.0, 3.0  # expected rows of a pair
 MOST_SELDOM, MOST_FEW, MOST_CLIPPED = 0.01, 0.04, 0.10  # shares of the target's visits
 MOST_LEFT = 0.05  # share of its episodes
