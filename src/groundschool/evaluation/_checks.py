@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundschool.errors import InputError
+from groundschool.errors import GroundschoolError, InputError
 from groundschool.policies.policy import Policy
 
 _TOLERANCE = 1e-4  # a float32 softmax over many actions is off by less
@@ -70,12 +70,12 @@ def checked_probabilities(
     n = len(observations)
     try:
         answer = np.asarray(policy.probabilities(observations, masks=masks), dtype=np.float64)
-    except (IndexError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (GroundschoolError, MemoryError):
+        raise
+    except Exception as error:  # whatever a policy that is not ours may raise; its own error stays the cause
         raise InputError(
             f"policy '{name}' cannot read observations of shape {observations.shape} and type {observations.dtype}: "
-            f"{error}. Give it the observations that it was made for."
+            f"{type(error).__name__}: {error}. Give it the observations that it was made for."
         ) from error
     if answer.shape != (n, n_actions):
         raise InputError(

@@ -17,6 +17,7 @@ from groundschool.evaluation.states import count_states
 from groundschool.evaluation.units import units_of
 
 FOLDS = 5
+LEAST = 1e-30  # no action less probable than that was ever seen, and its weight would overflow
 
 
 def resolve_behavior(log: Dataset, given: Any = None, *, seed: int = 0) -> Behavior:
@@ -42,14 +43,23 @@ def resolve_behavior(log: Dataset, given: Any = None, *, seed: int = 0) -> Behav
 
 
 def logged_behavior(log: Dataset) -> Behavior:
-    """Return the logged propensities; raise `InputError` where there are none."""
+    """Return the logged propensities; raise `InputError` where there are none, or no logger can have had them."""
     _require_discrete(log)
     if log.propensities is None:
         raise InputError(
             "the log has no propensities, the logger's probability of each logged action. Name their column "
             "(propensity=), pass the logger as behavior=, or let them be estimated (behavior=None)."
         )
-    return Behavior(np.asarray(log.propensities, dtype=np.float64), None, True)
+    propensities = np.asarray(log.propensities, dtype=np.float64)
+    impossible = np.flatnonzero(propensities < LEAST)
+    if len(impossible):
+        row = int(impossible[0])
+        raise InputError(
+            f"propensities: {len(impossible):,} of {log.n_steps:,} rows is below {LEAST:g} (first at row {row}: "
+            f"{propensities[row]:.3g}), but their actions were logged. Expected the logger's probability of the action "
+            "it took: correct or exclude those episodes."
+        )
+    return Behavior(propensities, None, True)
 
 
 def given_behavior(log: Dataset, policy: Any) -> Behavior:
@@ -65,13 +75,13 @@ def given_behavior(log: Dataset, policy: Any) -> Behavior:
     assert log.n_actions is not None
     table = checked_probabilities(policy, log.observations, log.action_masks, log.n_actions)
     propensities = table[np.arange(log.n_steps), log.actions]
-    impossible = np.flatnonzero(propensities <= 0.0)
+    impossible = np.flatnonzero(propensities < LEAST)
     if len(impossible):
         row = int(impossible[0])
         raise InputError(
             f"behavior: policy '{policy_name(policy)}' never takes the action that was logged in {len(impossible):,} "
-            f"of {log.n_steps:,} rows (first at row {row}: action {int(log.actions[row])} has probability 0), so it "
-            "did not write this log. Pass the policy that did, or leave behavior= out."
+            f"of {log.n_steps:,} rows (first at row {row}: action {int(log.actions[row])} has probability "
+            f"{propensities[row]:.3g}), so it did not write this log. Pass the policy that did, or leave behavior= out."
         )
     return Behavior(propensities, table, True)
 

@@ -135,13 +135,23 @@ class Estimate:
     bounds: Bounds = field(repr=False)
     values: NDArray[np.float64] | None = field(repr=False, default=None)
 
+    def __str__(self) -> str:
+        """What a reader may rely on, in a few lines."""
+        head = (
+            f"{self.of} of policy '{self.policy}' by {self.method}, from {self.n_episodes:,} episodes: "
+            f"{self.value:.4g}, {self.confidence:g} interval [{self.lower:.4g}, {self.upper:.4g}] ({self.assurance})."
+        )
+        if self.trusted:
+            return head
+        return "\n".join((f"{head} NOT TRUSTED:", *(f"- {reason}" for reason in self.reasons)))
+
     def lower_bound(self, confidence: float) -> float:
         """Return the one-sided lower bound at a confidence, e.g. 0.95."""
-        return self.bounds(_tail(confidence))[0]
+        return self.bounds(one_sided_tail(confidence))[0]
 
     def upper_bound(self, confidence: float) -> float:
         """Return the one-sided upper bound at a confidence, e.g. 0.95."""
-        return self.bounds(_tail(confidence))[1]
+        return self.bounds(one_sided_tail(confidence))[1]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values: what is infinite or undefined is None, its key present."""
@@ -168,10 +178,12 @@ class Estimate:
         }
 
 
-def _tail(confidence: float) -> float:
-    if not 0.5 <= confidence < 1.0:
+def one_sided_tail(confidence: float) -> float:
+    """Return the probability with which a one-sided bound may miss; raise `InputError` for what is no confidence."""
+    number = isinstance(confidence, int | float | np.number) and not isinstance(confidence, bool)
+    if not number or not 0.5 <= confidence < 1.0:
         raise InputError(f"confidence is {confidence!r}, expected a number from 0.5 to below 1, such as 0.95.")
-    return 1.0 - confidence
+    return 1.0 - float(confidence)
 
 
 def _finite(value: Any) -> Any:

@@ -14,12 +14,12 @@ import numpy as np
 from groundschool.data import Dataset
 from groundschool.errors import InputError, suggest
 from groundschool.evaluation.behavior import resolve_behavior
-from groundschool.evaluation.diagnostics.agreement import COMPARED, LEAST_EFFECTIVE, agreement
+from groundschool.evaluation.diagnostics.agreement import ALARM, COMPARED, LEAST_EFFECTIVE, agreement
 from groundschool.evaluation.diagnostics.history import history_signs
 from groundschool.evaluation.diagnostics.overlap import overlap
 from groundschool.evaluation.diagnostics.self_test import self_test
 from groundschool.evaluation.diagnostics.weights import weight_diagnosis
-from groundschool.evaluation.estimate import Bounds, Diagnosis, Estimate, Estimation
+from groundschool.evaluation.estimate import Bounds, Diagnosis, Estimate, Estimation, one_sided_tail
 from groundschool.evaluation.estimators import METHODS, estimator
 from groundschool.evaluation.pose import Behavior, Censoring, pose
 from groundschool.evaluation.problem import Problem
@@ -27,6 +27,8 @@ from groundschool.evaluation.question import Question
 from groundschool.evaluation.states import count_states
 
 _MOST_COMPARED = 1_000_000  # rows up to which other estimators are asked too
+
+Cases = tuple[tuple[Problem, Estimation], ...]  # what was asked, and answered: the worst case last, where there are two
 
 
 class Evaluator:
@@ -84,17 +86,16 @@ class Evaluator:
         question = Question.parse(of, self.log)
         if question.kind == "probability" and self.discount != 1.0:
             raise InputError(f"of={of!r}: a probability has no discount. Use discount=1, or ask for the cost.")
-        if not 0.5 <= confidence < 1.0:
-            raise InputError(f"confidence is {confidence!r}, expected a number from 0.5 to below 1, such as 0.95.")
+        tail = one_sided_tail(confidence) / 2.0
         name, choice = self._choose(method)
         settings = _checked(name, options, self.seed)
-        problem, found = self._answer(policy, question, name, settings)
-        diagnoses = self._diagnoses(policy, question, name, problem, found)
+        cases, found = self._answer(policy, question, name, settings)
+        problem = cases[-1][0]
+        diagnoses = self._diagnoses(policy, question, name, cases)
         reasons = (*found.reasons, *(reason for d in diagnoses for reason in d.reasons))
         notes = (*choice, *found.notes, *(note for d in diagnoses for note in d.notes))
         possible = question.possible(self.log, self.discount)
         bounds: Bounds = found.bounds if not reasons else lambda tail: possible
-        tail = (1.0 - confidence) / 2.0
         claimed, (lower, upper) = found.bounds(tail), bounds(tail)
         facts = {d.name: dict(d.facts) for d in diagnoses}
         ess = found.diagnostics.get("ess", facts.get("weights", {}).get("ess", math.nan))
@@ -144,9 +145,7 @@ class Evaluator:
             "state.",
         )
 
-    def _answer(
-        self, policy: Any, question: Question, name: str, settings: dict[str, Any]
-    ) -> tuple[Problem, Estimation]:
+    def _answer(self, policy: Any, question: Question, name: str, settings: dict[str, Any]) -> tuple[Cases, Estimation]:
         """Ask the estimator; twice, for the best and the worst case, where episodes were cut and a sum is bounded."""
 
         def asked(censoring: Censoring) -> tuple[Problem, Estimation]:
@@ -155,14 +154,15 @@ class Evaluator:
 
         low, high = question.possible(self.log, self.discount)
         if self._cut and math.isfinite(low) and math.isfinite(high):
-            (_, least), (problem, most) = asked("low"), asked("high")
-            found = _worst_of(least, most, self._cut, problem)
+            cases: Cases = (asked("low"), asked("high"))
+            found = _worst_of(cases[0][1], cases[1][1], self._cut, cases[1][0])
         else:
-            problem, found = asked("open")
+            cases = (asked("open"),)
+            found = cases[0][1]
         if METHODS[name].propensities and not self.behavior.known:
             note = "The log has no propensities: they were estimated from it, so the assurance is heuristic."
             found = dataclasses.replace(found, assurance="heuristic", notes=(*found.notes, note))
-        return problem, found
+        return cases, found
 
     @cached_property
     def _cut(self) -> int:
@@ -170,11 +170,9 @@ class Evaluator:
         log = self.log
         return int((~log.terminated[log.starts[1:] - 1] & (log.lengths < log.horizon)).sum())
 
-    def _diagnoses(
-        self, policy: Any, question: Question, name: str, problem: Problem, found: Estimation
-    ) -> list[Diagnosis]:
+    def _diagnoses(self, policy: Any, question: Question, name: str, cases: Cases) -> list[Diagnosis]:
         """Return what is looked at for every estimate; what does not speak against this method is kept as facts."""
-        method, looks = METHODS[name], []
+        method, looks, problem = METHODS[name], [], cases[-1][0]
         if method.target:
             weights = weight_diagnosis(problem)
             looks += [overlap(self.log, policy), _if(method.weights, weights)]
@@ -184,8 +182,7 @@ class Evaluator:
                 and weights.facts["ess"] >= LEAST_EFFECTIVE
                 and problem.n_rows <= _MOST_COMPARED
             ):
-                others = {other: estimator(other)(problem) for other in ("dr", "pdis") if other != name}
-                looks.append(agreement(problem, {name: found, **others}))
+                looks.append(_agreement(name, cases))
         if method.propensities:
             looks.append(self.self_test(question))
         if method.target:
@@ -213,6 +210,30 @@ def _worst_of(least: Estimation, most: Estimation, cut: int, problem: Problem) -
             f"bounds hold whatever would have happened in them; the value is halfway between {least.value:.4g} and "
             f"{most.value:.4g}.",
         ),
+    )
+
+
+def _agreement(name: str, cases: Cases) -> Diagnosis:
+    """Compare with other estimators of the same number: a cut log's best and worst case are two."""
+    looks = []
+    for problem, found in cases:
+        others = {other: estimator(other)(problem) for other in ("dr", "pdis") if other != name}
+        looks.append(agreement(problem, {name: found, **others}, alarm=ALARM / len(cases)))
+    if len(looks) == 1:
+        return looks[0]
+    return dataclasses.replace(
+        looks[-1],
+        facts={
+            "level": ALARM,
+            "compared": [
+                {"case": case, **pair}
+                for case, look in zip(("least", "most"), looks, strict=True)
+                for pair in look.facts["compared"]
+            ],
+            "left_out": {key: why for look in looks for key, why in look.facts["left_out"].items()},
+        },
+        reasons=tuple(reason for look in looks for reason in look.reasons),
+        notes=tuple(note for look in looks for note in look.notes),
     )
 
 

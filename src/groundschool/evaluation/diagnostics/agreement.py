@@ -29,12 +29,12 @@ ALARM = 0.01  # how often chance alone gives a reason, over all pairs together
 LEAST_EFFECTIVE = 50.0  # episodes' worth of weight below which nobody knows an estimator's error
 
 
-def agreement(problem: Problem, estimations: Mapping[str, Estimation]) -> Diagnosis:
+def agreement(problem: Problem, estimations: Mapping[str, Estimation], *, alarm: float = ALARM) -> Diagnosis:
     """Compare every pair of estimators that knows its own error.
 
     The difference of two estimates is held against its own standard error, from the differences of their values by
     episode, so that what they share cancels; Student's t, with the degrees of freedom that the kurtosis of these
-    differences leaves, and Bonferroni's share of `ALARM` for each pair. Weighting whole histories needs no Markov
+    differences leaves, and Bonferroni's share of `alarm` for each pair. Weighting whole histories needs no Markov
     observations and `marginal_dr` does: a difference between them is such a sign, or one of wrong propensities.
 
     Fitted Q evaluation is compared with the first of the others, and a difference is a note, never a reason: its bias
@@ -46,6 +46,8 @@ def agreement(problem: Problem, estimations: Mapping[str, Estimation]) -> Diagno
     problem : Problem
     estimations : mapping of str to Estimation
         By the names of methods, all of this problem. Names that are not compared are left out.
+    alarm : float
+        How often chance alone may give a reason, over all pairs together.
 
     Returns
     -------
@@ -58,12 +60,12 @@ def agreement(problem: Problem, estimations: Mapping[str, Estimation]) -> Diagno
     pairs = list(itertools.combinations(names, 2))
     compared, reasons, notes = [], [], []
     for one, other in pairs:
-        found = _pair(problem, estimations[one], estimations[other], ALARM / len(pairs))
+        found = _pair(problem, estimations[one], estimations[other], alarm / len(pairs))
         compared.append({"one": one, "other": other, **found})
         if abs(found["difference"]) > found["limit"]:
             reasons.append(
                 f"{one} ({estimations[one].value:.4g}) and {other} ({estimations[other].value:.4g}) differ by "
-                f"{abs(found['difference']):.3g}, where chance explains {found['limit']:.3g} ({ALARM:.0%} for all "
+                f"{abs(found['difference']):.3g}, where chance explains {found['limit']:.3g} ({alarm:.1%} for all "
                 "pairs together): observations that hide what matters, or wrong propensities, would do that."
             )
     model = estimations.get(MODEL)
@@ -75,7 +77,7 @@ def agreement(problem: Problem, estimations: Mapping[str, Estimation]) -> Diagno
                 f"fqe gives {model.value:.4g}, {names[0]} {estimations[names[0]].value:.4g}: further apart than the "
                 "spread of both explains. A model's bias shows in no interval of its own, so this speaks against fqe."
             )
-    facts: dict[str, Any] = {"level": ALARM, "compared": compared, "left_out": left_out}
+    facts: dict[str, Any] = {"level": alarm, "compared": compared, "left_out": left_out}
     return Diagnosis(NAME, facts, tuple(reasons), tuple(notes))
 
 

@@ -52,7 +52,8 @@ METHODS = {
 
 def estimator(name: str) -> Callable[..., Estimation]:
     """Return the estimator of a name."""
-    if name not in METHODS:
-        raise InputError(f"method={name!r}: expected 'auto' or one of {', '.join(METHODS)}.{suggest(name, METHODS)}")
+    if not isinstance(name, str) or name not in METHODS:
+        hint = suggest(name, METHODS) if isinstance(name, str) else ""
+        raise InputError(f"method={name!r}: expected 'auto' or one of {', '.join(METHODS)}.{hint}")
     found: Callable[..., Estimation] = importlib.import_module(f"{__name__}.{METHODS[name].module}").estimate
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from groundschool.errors import InputError
 from groundschool.evaluation.bounds.influence import standard_error
 from groundschool.evaluation.bounds.wagers import arrange
 from groundschool.evaluation.estimate import Bounds, Estimation
@@ -146,6 +147,13 @@ UNKNOWN_ACTIONS = (
     "Only the logged actions' propensities are known, so that weights cannot be held below a known limit before they "
     "pass it; with all of the logger's probabilities (behavior=) or a declared ratio_cap the bound can be tighter."
 )
+
+
+def checked_learning_share(share: float) -> float:
+    """Return a share of the units, between 0 and 1, or raise `InputError`."""
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 < share < 1.0:
+        raise InputError(f"learning_share is {share!r}, expected a number between 0 and 1.")
+    return float(share)
 
 
 def order_note(seed: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from groundschool.errors import InputError
 from groundschool.evaluation.bounds.bernstein import bernstein_width, empirical_bernstein_bounds
 from groundschool.evaluation.estimate import Estimation
-from groundschool.evaluation.estimators._bounded import Weighted, order_note
+from groundschool.evaluation.estimators._bounded import Weighted, checked_learning_share, order_note
 from groundschool.evaluation.problem import FloatArray, Problem
 
 NAME = "empirical_bernstein"
@@ -47,8 +47,7 @@ def estimate(problem: Problem, *, limit: float | None = None, learning_share: fl
     """
     if limit is not None and not (isinstance(limit, int | float) and 0.0 < limit < math.inf):
         raise InputError(f"limit is {limit!r}, expected a positive number: the largest weighted outcome that counts.")
-    if not 0.0 < learning_share < 1.0:
-        raise InputError(f"learning_share is {learning_share!r}, expected a number between 0 and 1.")
+    learning_share = checked_learning_share(learning_share)
     weighted = Weighted(problem, seed)
 
     def lower(outcomes: FloatArray, tail: float, ceiling: float) -> float:

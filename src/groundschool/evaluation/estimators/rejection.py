@@ -13,7 +13,7 @@ from groundschool.evaluation.bounds.rejection import accepted
 from groundschool.evaluation.bounds.stopping import Stopping, largest_ratios
 from groundschool.evaluation.bounds.wagers import THRESHOLDS
 from groundschool.evaluation.estimate import Estimation
-from groundschool.evaluation.estimators._bounded import Weighted
+from groundschool.evaluation.estimators._bounded import Weighted, checked_learning_share
 from groundschool.evaluation.estimators.censored_weight import checked_threshold
 from groundschool.evaluation.intervals import clopper_pearson
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
@@ -63,8 +63,14 @@ def estimate(
     InputError
         If a weight is above `cap` or a ratio above `ratio_cap`, or an option is out of its range.
     """
-    if not 0.0 < learning_share < 1.0:
-        raise InputError(f"learning_share is {learning_share!r}, expected a number between 0 and 1.")
+    learning_share = checked_learning_share(learning_share)
+    if threshold is not None:
+        threshold = checked_threshold(threshold)
+        if cap is not None:
+            raise InputError(
+                f"cap={cap!r} and threshold={threshold!r}: with a cap nothing is stopped at a threshold. Say one of "
+                "them."
+            )
     weighted = Weighted(problem, seed, single=True)
     weights, stopped, rows = weighted.weights, np.zeros(problem.n_episodes, np.bool_), weighted.taken[:, 0]
     largest = None if cap is not None else largest_ratios(problem, ratio_cap)
@@ -78,7 +84,7 @@ def estimate(
             limit = _chosen(stopping, problem, rows[:learned], len(rows) - learned)
             rows = rows[learned:]
         else:
-            limit = checked_threshold(threshold)
+            limit = threshold
         weights, stopped = stopping.at(limit)
     else:
         limit = max(float(weights.max()), 1.0)
