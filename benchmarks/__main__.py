@@ -24,6 +24,7 @@ COMMANDS = {
     "ope_estimated": ["ope_calibration.py", "--estimated"],
     "ope_bounds": ["ope_bounds.py"],
     "ope_fqe": ["ope_fqe.py"],
+    "ope_large": ["ope_large.py"],
     "ope_continuous": ["ope_continuous.py"],
     "ope_self_test": ["ope_self_test.py"],
     "ope_selection": ["ope_selection.py"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -287,29 +287,29 @@ def printed_demo() -> str:
 BLOCKS = {"results": results_table, "logs": logs_table, "weights": weights_table, "demo": printed_demo}
 
 
-def fill(text: str) -> str:
-    """Return the README's text with every block between its markers made anew."""
-    for name, block in BLOCKS.items():
+def fill(text: str, blocks: Mapping[str, Callable[[], str]] = BLOCKS) -> str:
+    """Return a page's text with every block between its markers made anew."""
+    for name, block in blocks.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         if text.count(begin) != 1 or text.count(end) != 1:
-            sys.exit(f"README.md: expected exactly one pair of markers for {name!r}")
+            sys.exit(f"expected exactly one pair of markers for {name!r}")
         before, rest = text.split(begin)
         after = rest.split(end)[1]
         text = f"{before}{begin}{block()}\n{end}{after}"
     return text
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the README is out of date")
+def rewrite(path: Path, blocks: Mapping[str, Callable[[], str]], about: str | None) -> None:
+    """Make a page's figures anew, or, with ``--check``, say whether that would change any."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is out of date")
     options = parser.parse_args()
-    path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
-    made = fill(text)
+    made = fill(text, blocks)
     if options.check:
-        sys.exit("README.md is out of date: run python benchmarks/readme_tables.py" if made != text else 0)
+        sys.exit(f"{path.name} is out of date: run python {sys.argv[0]}" if made != text else 0)
     path.write_text(made, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    rewrite(ROOT / "README.md", BLOCKS, __doc__)

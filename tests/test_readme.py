@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
+import importlib
 import json
 import re
 import shlex
@@ -220,11 +220,15 @@ def test_every_format_is_listed():
 
 
 @pytest.fixture
-def tables() -> Any:
-    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "benchmarks" / "readme_tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("readme_tables")
+
+
+@pytest.fixture
+def evaluation_tables(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("evaluation_tables")
 
 
 HEAD = {"date": "2026-11-22T00:00:00", "hardware": {"processor": "some", "cores": 2}, "command": "python some.py"}
@@ -283,3 +287,15 @@ def test_logs_in_and_out_are_filled_in_and_judged(tables, tmp_path, monkeypatch)
 def test_figures_are_those_of_the_recorded_results(tables):
     text = README.read_text(encoding="utf-8")
     assert tables.fill(text) == text, "out of date: run python benchmarks/readme_tables.py"
+
+
+def test_the_figures_of_evaluation_are_those_of_the_recorded_results(evaluation_tables, tables):
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    made = tables.fill(text, evaluation_tables.BLOCKS)
+    assert made == text, "out of date: run python benchmarks/evaluation_tables.py"
+
+
+def test_what_was_not_recorded_says_so(evaluation_tables, tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    for name, block in evaluation_tables.BLOCKS.items():
+        assert "not measured" in block(), name

@@ -7,6 +7,7 @@ import groundschool as gs
 from groundschool.evaluation.finite_horizon import Counts, Model, count
 from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.pose import Behavior, pose
+from groundschool.evaluation.prior import prior
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.tabular import TabularModel
 
@@ -108,15 +109,18 @@ def test_counts_by_hand():
     assert counts.together().steps.sum() == 5
 
 
-def test_shrinkage_draws_a_pair_toward_its_own_state():
+def test_shrinkage_draws_a_pair_toward_what_is_expected_of_it():
     problem = posed(hand_log(np.array([-1, -1, 0])))
     counts = count(problem, np.zeros(3, int), 1).counts
     model = Model(counts, TARGET[:2], 2, shrinkage=1.0)
-    # State 0: rewards 1, 3 by action 0 and 4 by action 1; the state's mean is 8 / 3.
-    assert model.reward[0, 0].tolist() == pytest.approx([(1 + 3 + 8 / 3) / 3, (4 + 8 / 3) / 2])
-    # From state 0 to state 1: one of two by action 0, one of one by action 1, two of three by any.
+    # State 0: rewards 1, 3 by action 0 and 4 by action 1; state 1: 2 by action 1 and 5 by action 0.
+    rows, sums = np.array([[[2.0, 1.0], [1.0, 1.0]]]), np.array([[[4.0, 4.0], [5.0, 2.0]]])
+    expected = prior(sums, rows)[0]
+    assert model.reward[0] == pytest.approx((sums[0] + expected) / (rows[0] + 1))
+    # From state 0 to state 1: one of two by action 0, one of one by action 1; who goes on, goes there.
+    goes = prior(np.array([[[1.0, 1.0], [1.0, 0.0]]]), rows)[0, 0]
     to = np.flatnonzero((model.link_from == 0) & (model.link_to == 1))
-    by_action = np.array([(1 + 2 / 3) / 3, (1 + 2 / 3) / 2])
+    by_action = np.array([(1 + goes[0]) / 3, (1 + goes[1]) / 2])
     assert model.kernel[0, to] == pytest.approx(TARGET[0] @ by_action)
 
 
@@ -157,17 +161,17 @@ def test_residuals_are_the_loops_written_out():
     c, k = found.counts, int(rng.integers(3))
     S, A = c.n_states, c.n_actions
     p, gain = np.zeros((S, A, S)), np.zeros((S, A))
-    n, of_state = np.zeros((S, A)), np.zeros(S)
+    n = np.zeros((S, A))
     for s, a, o, steps, signal in zip(c.state, c.action, c.then, c.steps[k], c.signal[k], strict=True):
         n[s, a] += steps
         gain[s, a] += signal
-        of_state[s] += steps
         if o >= 0:
             p[s, a, o] += steps
-    mixed_p = p.sum(axis=1) / np.maximum(of_state, 1)[:, None]
-    mixed_gain = gain.sum(axis=1) / np.maximum(of_state, 1)
-    p = (p + 0.5 * mixed_p[:, None]) / (n + 0.5)[..., None]
-    gain = (gain + 0.5 * mixed_gain[:, None]) / (n + 0.5)
+    of_state = n.sum(axis=1)
+    goes_on, gains = prior(p.sum(axis=2)[None], n[None])[0], prior(gain[None], n[None])[0]
+    there = p.sum(axis=1) / np.maximum(p.sum(axis=(1, 2)), 1)[:, None]  # where who goes on goes, by any action
+    p = (p + 0.5 * goes_on[..., None] * there[:, None]) / (n + 0.5)[..., None]
+    gain = (gain + 0.5 * gains) / (n + 0.5)
     target = problem.states.target
     value = np.zeros((5, S))
     quality = np.zeros((4, S, A))

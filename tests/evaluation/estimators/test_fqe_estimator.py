@@ -15,6 +15,7 @@ from groundschool.errors import DivergenceError, InputError
 from groundschool.evaluation.estimators import fqe
 from groundschool.evaluation.estimators.fqe_network import possible_sums, transitions
 from groundschool.evaluation.pose import Behavior, pose
+from groundschool.evaluation.prior import prior
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.sampling import sample_log
 from small_worlds import HAND_TARGET, LOGGER, MODEL, TARGETS, exact, hand_log, put
@@ -29,34 +30,42 @@ def by_counts(problem, **options):
 
 def test_by_hand():
     # State 0: action 0 twice (1, to state 1), action 1 once (0, the end). State 1: action 1 once (2, the end), action 0
-    # once (5, to state 0, where the horizon cuts). A pair of n rows is shrunk by .05 of a row toward its state's mean.
+    # once (5, to state 0, where the horizon cuts). A pair of n rows is shrunk by .05 of a row toward its prior.
     log = hand_log(final_observations=np.array([1, 1, 0]))
-    often, once = (2 + 0.05 * 2 / 3) / 2.05, (0 + 0.05 * 2 / 3) / 1.05  # both the reward and the share that goes on
-    later = 0.5 * (5 + 0.05 * 3.5) / 1.05 + 0.5 * (2 + 0.05 * 3.5) / 1.05
-    first = 0.8 * (often + often * later) + 0.2 * (once + once * later)
-    assert later == pytest.approx(3.5)
-    assert by_counts(put(log, HAND_TARGET)).value == pytest.approx(first, rel=1e-12)
+    rows = np.array([[[2.0, 1.0], [1.0, 1.0]]])
+    first, second = prior(np.array([[[2.0, 0.0], [5.0, 2.0]]]), rows)[0]
+    onward = prior(np.array([[[2.0, 0.0], [1.0, 0.0]]]), rows)[0, 0]
+    later = 0.5 * (5 + 0.05 * second[0]) / 1.05 + 0.5 * (2 + 0.05 * second[1]) / 1.05
+    often = (2 + 0.05 * first[0]) / 2.05 + (2 + 0.05 * onward[0]) / 2.05 * later
+    once = 0.05 * first[1] / 1.05 + 0.05 * onward[1] / 1.05 * later
+    assert by_counts(put(log, HAND_TARGET)).value == pytest.approx(0.8 * often + 0.2 * once, rel=1e-12)
 
 
 def brute_force(problem, shrinkage=0.05):
-    """The counted recursion, row by row and step by step."""
+    """The counted recursion, pair by pair and step by step."""
+    n_states, n_actions = problem.states.count, problem.n_actions
+    rows, sums, onward = np.zeros((3, n_states, n_actions))
+    leads = np.zeros((n_states, n_actions, n_states))
     code, then = problem.states.code.tolist(), problem.states.then.tolist()
-    rows = [
-        (s, a, x, None if ended else o)
-        for s, a, x, ended, o in zip(code, problem.actions, problem.signal, problem.ended, then, strict=True)
-    ]
-    n_states = problem.states.count
+    for s, a, x, ended, o in zip(code, problem.actions, problem.signal, problem.ended, then, strict=True):
+        rows[s, a] += 1
+        sums[s, a] += x
+        if not ended:
+            onward[s, a] += 1
+            leads[s, a, o] += 1
+    gains, goes_on = prior(sums[None], rows[None])[0], prior(onward[None], rows[None])[0]
     value = [0.0] * n_states
     for _ in range(problem.horizon):
         after = []
         for s in range(n_states):
-            here = [row for row in rows if row[0] == s]
-            got = [x + problem.discount * (0.0 if o is None else value[o]) for _, _, x, o in here]
             total = 0.0
-            for a in range(problem.n_actions):
-                mine = [g for g, row in zip(got, here, strict=True) if row[1] == a]
-                shrunk = (sum(mine) + shrinkage * sum(got) / len(got)) / (len(mine) + shrinkage) if got else 0.0
-                total += problem.states.target[s, a] * shrunk
+            for a in range(n_actions):
+                if rows[s].sum() == 0:
+                    continue
+                anywhere = sum(leads[s].sum(axis=0) * value) / max(leads[s].sum(), 1)
+                got = sums[s, a] + problem.discount * sum(leads[s, a] * value)
+                expected = gains[s, a] + problem.discount * goes_on[s, a] * anywhere
+                total += problem.states.target[s, a] * (got + shrinkage * expected) / (rows[s, a] + shrinkage)
             after.append(total)
         value = after
     return sum(value[code[start]] for start in problem.starts[:-1]) / problem.n_episodes
