@@ -128,6 +128,20 @@ def test_a_very_small_propensity_ends_in_doubt_and_not_in_an_overflow(method):
     assert not found.trusted
 
 
+def test_a_clone_of_the_log_is_no_logger():
+    log = walk(60, 0, cut=0.0)
+    studied, fresh = log.select(np.arange(30)), log.select(np.arange(30, 60))
+    clone = gs.train(studied, "bc", steps=20, seed=0, progress=False)
+    found = gs.evaluate(studied, Fixed(), of="probability:harm", method="betting", behavior=clone)
+    assert found.assurance == "heuristic"
+    assert any("behavior= was trained on this log" in note for note in found.notes)
+    # it may well have been deployed, and have written another log
+    assert (
+        gs.evaluate(fresh, Fixed(), of="probability:harm", method="betting", behavior=clone).assurance
+        == "finite-sample"
+    )
+
+
 def test_an_answer_reads_as_what_may_be_relied_on():
     found = gs.evaluate(walk(200, 3, cut=0.0), Fixed(), of="probability:harm")
     assert str(found).startswith("probability:harm of policy 'fixed' by marginal_dr, from 200 episodes: 0.")

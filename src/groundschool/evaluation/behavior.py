@@ -11,6 +11,7 @@ from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.evaluation._behavior_model import counted, learned
 from groundschool.evaluation._checks import checked_probabilities, policy_name, require_actions
+from groundschool.evaluation.diagnostics.overlap import overlap
 from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.pose import Behavior
 from groundschool.evaluation.states import count_states
@@ -65,6 +66,8 @@ def logged_behavior(log: Dataset) -> Behavior:
 def given_behavior(log: Dataset, policy: Any) -> Behavior:
     """Ask a policy for the probabilities with which it wrote the log.
 
+    A policy that was trained on these episodes did not write them: it is a model of who did, and not known.
+
     Raises
     ------
     InputError
@@ -83,7 +86,7 @@ def given_behavior(log: Dataset, policy: Any) -> Behavior:
             f"of {log.n_steps:,} rows (first at row {row}: action {int(log.actions[row])} has probability "
             f"{propensities[row]:.3g}), so it did not write this log. Pass the policy that did, or leave behavior= out."
         )
-    return Behavior(propensities, table, True)
+    return Behavior(propensities, table, not overlap(log, policy).reasons)
 
 
 def estimate_behavior(log: Dataset, *, folds: int = FOLDS, seed: int = 0) -> Behavior:

@@ -160,7 +160,10 @@ class Evaluator:
             cases = (asked("open"),)
             found = cases[0][1]
         if METHODS[name].propensities and not self.behavior.known:
-            note = "The log has no propensities: they were estimated from it, so the assurance is heuristic."
+            why = "The log has no propensities: they"
+            if self._given is not None:
+                why = "The policy given as behavior= was trained on this log and did not write it: propensities"
+            note = f"{why} were estimated from it, so the assurance is heuristic."
             found = dataclasses.replace(found, assurance="heuristic", notes=(*found.notes, note))
         return cases, found
 
