@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import linalg
+from numpy.typing import NDArray
 
 from groundschool.evaluation.estimators._q_model import RowValues
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 
-_ROWS = 20_000  # rows that a model is fitted to at most
+_ROWS = 25_000  # rows that models are fitted to at most, each fold's to those of the others
 _COLUMNS = 200  # columns that are used as they are; more are mixed at random into so many
 _QUADRATIC = 8  # columns up to which squares, products and waves are features too
 _WAVES = 50
@@ -35,36 +35,35 @@ def regressed(problem: Problem, fold: IntArray, seed: int) -> RowValues:
     n_rows, horizon = problem.n_rows, problem.horizon
     then, next_target = _next(problem)
     features = _features(problem, rng)
-    here = features[:n_rows]
     goes = then >= 0
     row_fold = np.repeat(fold, problem.lengths)
     found = RowValues(np.zeros(n_rows), np.zeros(n_rows), np.where(goes | problem.ended, 0.0, np.nan))
-    for k in range(int(fold.max()) + 1):
-        use = np.flatnonzero((row_fold != k) & (goes | problem.ended))
-        if len(use) > _ROWS:
-            use = rng.choice(use, _ROWS, replace=False)
-        if not len(use):
-            continue
-        solve = _solver(here[use], problem.actions[use], problem.n_actions)
-        onward = use[goes[use]]
-        in_use = np.flatnonzero(goes[use])
-        own = np.flatnonzero(row_fold == k)
-        own = own[np.argsort(problem.step[own], kind="stable")]
-        begins = np.searchsorted(problem.step[own], np.arange(horizon + 1))
-        coming = np.zeros(len(use))
-        for t in reversed(range(horizon)):
-            weights = solve(problem.signal[use] + problem.discount * coming)
-            low, high = _possible(problem, horizon - t)
-            q = np.clip(features[then[onward]] @ weights, low, high)
-            coming[in_use] = (q * next_target[onward]).sum(axis=1)
-            rows = own[begins[t] : begins[t + 1]]
-            q = np.clip(here[rows] @ weights, low, high)
-            found.taken[rows] = q[np.arange(len(rows)), problem.actions[rows]]
-            found.now[rows] = (q * problem.target[rows]).sum(axis=1)
-            rows = own[begins[t - 1] : begins[t]] if t else own[:0]
-            rows = rows[goes[rows]]
-            q = np.clip(features[then[rows]] @ weights, low, high)
-            found.after[rows] = (q * next_target[rows]).sum(axis=1)
+    use = np.flatnonzero(goes | problem.ended)
+    if len(use) > _ROWS:
+        use = rng.choice(use, _ROWS, replace=False)
+    use = use[np.argsort(problem.actions[use], kind="stable")]
+    # All folds' models are worked out at once: a row of the log is then read once a step.
+    others = row_fold[use] != np.arange(int(fold.max()) + 1)[:, None]
+    solve = _solver(features[use], problem.actions[use], problem.n_actions, others)
+    in_use = np.flatnonzero(goes[use])
+    onward = use[in_use]
+    ahead, ahead_target = _narrow(features[then[onward]].T), _narrow(next_target[onward].T)
+    order = np.argsort(problem.step, kind="stable")
+    begins = np.searchsorted(problem.step[order], np.arange(horizon + 1))
+    coming = np.zeros(others.shape)
+    for t in reversed(range(horizon)):
+        weights = solve(problem.signal[use] + problem.discount * coming)
+        low, high = _possible(problem, horizon - t)
+        q = np.clip(_narrow(weights).reshape(-1, len(ahead)) @ ahead, low, high)
+        coming[:, in_use] = np.einsum("aki,ai->ki", q.reshape(*weights.shape[:2], -1), ahead_target)
+        rows = order[begins[t] : begins[t + 1]]
+        q = np.clip(_of_fold(features[rows], weights, row_fold[rows]), low, high)
+        found.taken[rows] = q[np.arange(len(rows)), problem.actions[rows]]
+        found.now[rows] = (q * problem.target[rows]).sum(axis=1)
+        rows = order[begins[t - 1] : begins[t]] if t else order[:0]
+        rows = rows[goes[rows]]
+        q = np.clip(_of_fold(features[then[rows]], weights, row_fold[rows]), low, high)
+        found.after[rows] = (q * next_target[rows]).sum(axis=1)
     found.after[problem.step + 1 >= horizon] = 0.0
     return found
 
@@ -117,26 +116,44 @@ def _features(problem: Problem, rng: np.random.Generator) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def _solver(features: FloatArray, actions: IntArray, n_actions: int) -> Solve:
-    """Prepare regressions on the same rows: from what is to be explained (n,) to coefficients (f, A)."""
-    order = np.argsort(actions, kind="stable")
-    x = features[order]
+def _solver(features: FloatArray, actions: IntArray, n_actions: int, others: NDArray[np.bool_]) -> Solve:
+    """Prepare K regressions on the same rows, sorted by action: from what is to be explained to coefficients.
+
+    Each action is drawn by ridge toward what explains all of them alike. Model k learns from the rows where
+    ``others[k]``. It takes (K, n) and returns (A, K, f).
+    """
     ends = np.cumsum(np.bincount(actions, minlength=n_actions))
-    blocks = [x[end - size : end] for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)]
-    width = np.eye(x.shape[1])
-    alike = linalg.cho_factor(x.T @ x + (_RIDGE * len(x) + 1e-9) * width)
-    apart = [linalg.cho_factor(block.T @ block + _ALIKE * width) for block in blocks]
+    spans = [slice(int(end - size), int(end)) for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)]
+    width, rows = np.eye(features.shape[1]), others.sum(axis=1)[:, None, None]
+    gram = np.empty((n_actions, len(others), *width.shape))
+    for a, span in enumerate(spans):
+        whole = features[span].T @ features[span]
+        for k, other in enumerate(others):
+            left_out = features[span][~other[span]]
+            gram[a, k] = whole - left_out.T @ left_out
+    alike = np.linalg.inv(gram.sum(axis=0) + (_RIDGE * rows + 1e-9) * width)
+    apart = np.linalg.inv(gram + _ALIKE * width)
+    narrow = _narrow(features)
 
     def solve(explained: FloatArray) -> FloatArray:
-        y = explained[order]
-        common = linalg.cho_solve(alike, x.T @ y)
-        rest = y - x @ common
-        weights = np.empty((x.shape[1], n_actions))
-        for a, (block, factor) in enumerate(zip(blocks, apart, strict=True)):
-            weights[:, a] = common + linalg.cho_solve(factor, block.T @ rest[ends[a] - len(block) : ends[a]])
-        return weights
+        learned = _narrow(np.where(others, explained, 0.0))
+        moments = np.stack([learned[:, span] @ narrow[span] for span in spans]).astype(np.float64)[..., None]
+        weights = apart @ (moments + _ALIKE * (alike @ moments.sum(axis=0)))
+        return np.asarray(weights[..., 0])
 
     return solve
+
+
+def _of_fold(features: FloatArray, weights: FloatArray, fold: IntArray) -> FloatArray:
+    """Values (n, A) of rows by the model of their fold, for weights (A, K, f)."""
+    A, K, f = weights.shape
+    values = (features @ weights.reshape(A * K, f).T).reshape(-1, A, K)
+    return np.asarray(values[np.arange(len(fold)), :, fold])
+
+
+def _narrow(matrix: FloatArray) -> NDArray[np.float32]:
+    """In single precision and one piece: products with few vectors wait for memory, and ridge needs no more."""
+    return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
 def _possible(problem: Problem, steps: int) -> tuple[float, float]:
