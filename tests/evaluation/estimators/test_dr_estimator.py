@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from groundschool.data import Dataset
 from groundschool.errors import InputError
-from groundschool.evaluation.estimators import dr, per_decision_is
+from groundschool.evaluation.estimators import _q_regression, dr, per_decision_is
 from groundschool.evaluation.estimators._q_model import RowValues, counted, cross_fitted
 from groundschool.evaluation.estimators._q_regression import regressed
 from groundschool.evaluation.pose import Behavior, pose
@@ -148,6 +149,67 @@ class Right(DiscretePolicy):
 
     def probabilities(self, observations, *, masks=None):
         return np.tile([0.2, 0.8], (len(observations), 1))
+
+
+def measured(n, horizon, actions, seed):
+    """Put a question about a log of random walks of two numbers, each step's cost a chance that grows with one."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, horizon + 1, n)
+    rows = int(lengths.sum())
+    ended = np.zeros(rows, bool)
+    ended[np.cumsum(lengths) - 1] = lengths < horizon
+    cut = np.zeros(rows, bool)
+    cut[np.cumsum(lengths) - 1] = lengths == horizon
+    log = Dataset.from_arrays(
+        rng.normal(size=(rows, 2)), rng.integers(0, actions, rows), rng.normal(size=rows), ended, cut,
+        propensities=np.full(rows, 1 / actions), n_actions=actions, horizon=horizon,
+    )  # fmt: skip
+
+    class Leaning(DiscretePolicy):
+        n_actions = actions
+
+        def probabilities(self, observations, *, masks=None):
+            weight = np.exp(np.outer(observations[:, 0], np.arange(actions)) / actions)
+            return weight / weight.sum(axis=1, keepdims=True)
+
+    return pose(log, Leaning(), Question.parse("return", log), Behavior(log.propensities, None, True))
+
+
+def test_regressions_of_all_folds_at_once_are_those_of_each_fold():
+    problem = measured(n=150, horizon=4, actions=3, seed=2)
+    fold = np.arange(150) % 3
+    found = regressed(problem, fold, 5)
+    x = _q_regression._features(problem, np.random.default_rng(5))[: problem.n_rows]
+    f, row_fold, step, actions = x.shape[1], fold[problem.episode], problem.step, problem.actions
+    goes = ~problem.ended & (problem.lengths[problem.episode] > step + 1)  # the last step's next is not in the log
+    for k in range(3):
+        use = (row_fold != k) & (goes | problem.ended)
+        value = np.zeros(problem.n_rows)
+        for t in reversed(range(4)):
+            following = np.append(value[1:], 0.0)
+            y = problem.signal + np.where(goes, following, 0.0)
+            low, high = problem.signal.min() * (4 - t), problem.signal.max() * (4 - t)
+            both = np.linalg.solve(x[use].T @ x[use] + (1e-3 * use.sum() + 1e-9) * np.eye(f), x[use].T @ y[use])
+            q = np.empty((problem.n_rows, 3))
+            for a in range(3):
+                mine = use & (actions == a)
+                left = x[mine].T @ (y[mine] - x[mine] @ both)
+                q[:, a] = x @ (both + np.linalg.solve(x[mine].T @ x[mine] + 10.0 * np.eye(f), left))
+            q = q.clip(low, high)
+            value = (q * problem.target).sum(axis=1)
+            own = (row_fold == k) & (step == t)
+            np.testing.assert_allclose(found.now[own], value[own], atol=2e-4)
+            np.testing.assert_allclose(found.taken[own], q[own, actions[own]], atol=2e-4)
+            before = np.flatnonzero((row_fold == k) & (step == t - 1) & goes)
+            np.testing.assert_allclose(found.after[before], value[before + 1], atol=2e-4)
+
+
+def test_a_regression_knows_nothing_of_its_own_fold():
+    problem = measured(n=120, horizon=4, actions=2, seed=3)
+    fold = np.arange(120) % 4
+    mine = (fold == 1)[problem.episode]
+    other = dataclasses.replace(problem, signal=np.where(mine, problem.signal[::-1].clip(-1, 1), problem.signal))
+    np.testing.assert_allclose(regressed(other, fold, 0).now[mine], regressed(problem, fold, 0).now[mine], atol=1e-12)
 
 
 def test_a_regression_learns_a_linear_value():
