@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from groundschool.evaluation.prior import prior
+from groundschool.evaluation.prior import by_state, prior
 
 
 def of_one(sums, rows):
@@ -86,3 +86,8 @@ def test_noise_alone_does_not_sway_the_mix():
     sums = rng.normal(0.0, 1.0, rows.shape) * 2.0  # the sum of four rows of variance 1
     # The worst forecast, the state's mean alone, has variance 1 / 20; ten standard errors of its mean square over 60.
     assert np.square(prior(sums, rows)).mean() < 0.05 * (1 + 10 * np.sqrt(2 / 60))
+
+
+def test_by_state_actions_are_alike():
+    sums, rows = np.array([[[4.0, 1.0], [0.0, 0.0]]]), np.array([[[2.0, 1.0], [0.0, 0.0]]])
+    assert by_state(sums, rows)[0] == pytest.approx(np.array([[5 / 3, 5 / 3], [0.0, 0.0]]))

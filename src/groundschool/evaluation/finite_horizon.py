@@ -6,6 +6,7 @@ Dynamics are pooled over time. All recursions are exact over the horizon, and ru
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -160,6 +161,8 @@ class Model:
     discount : float
     shrinkage : float
         The pseudo-count.
+    expected : callable
+        What is expected of a pair beforehand, from sums and rows by pair: `prior`, or `by_state` for caution.
     """
 
     def __init__(
@@ -169,7 +172,9 @@ class Model:
         horizon: int,
         discount: float = 1.0,
         shrinkage: float = SHRINKAGE,
+        expected: Callable[[FloatArray, FloatArray], FloatArray] = prior,
     ) -> None:
+        self.expected = expected
         self.counts = counts
         self.target = target
         self.horizon = horizon
@@ -217,7 +222,7 @@ class Model:
         """Expected signal of each pair, (K, S, A)."""
         c = self.counts
         rewards = _sums(self._pair, c.signal, c.n_states * c.n_actions).reshape(self._shape)
-        return np.asarray((rewards + self.shrinkage * prior(rewards, self.pairs)) * self._weight)
+        return np.asarray((rewards + self.shrinkage * self.expected(rewards, self.pairs)) * self._weight)
 
     @cached_property
     def residuals(self) -> FloatArray:
@@ -279,7 +284,7 @@ class Model:
         by_pair = _sums(self._pair, onward, c.n_states * c.n_actions).reshape(self._shape)
         by_state = by_pair.sum(axis=2)
         each = np.divide(1.0, by_state, out=np.zeros_like(by_state), where=by_state > 0)
-        return np.asarray(self.shrinkage * self._weight * prior(by_pair, self.pairs) * each[..., None])
+        return np.asarray(self.shrinkage * self._weight * self.expected(by_pair, self.pairs) * each[..., None])
 
     @cached_property
     def _goes(self) -> IntArray:

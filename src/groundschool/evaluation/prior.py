@@ -10,13 +10,16 @@ import numpy as np
 
 from groundschool.evaluation.problem import FloatArray
 
+ROWS_OF_ITS_ACTION = (0.0, 1.0, 4.0, 16.0, 64.0, np.inf)
+
 
 def prior(sums: FloatArray, rows: FloatArray) -> FloatArray:
-    """Return what is expected of each pair, a mix of its state's mean and its action's mean.
+    """Return what is expected of each pair: its state's mean, with its action's as some rows more.
 
-    The mix is that share of the action's mean, from 0 to 1, with which the least squared error forecasts the mean of
-    each logged pair from all others. A pair weighs n / (n + 1) with n rows, in the fit and in its action's mean, so
-    that pairs taken on purpose do not drown those that are not.
+    A state that was logged often speaks for itself. How many rows its action's mean counts for, out of
+    `ROWS_OF_ITS_ACTION`, is what forecasts the mean of each logged pair from all others with the least absolute error:
+    none where actions are alike, all where states are. A pair weighs n / (n + 1) with n rows, in that error and in its
+    action's mean, so that pairs taken on purpose do not drown those that are not.
 
     Parameters
     ----------
@@ -30,17 +33,31 @@ def prior(sums: FloatArray, rows: FloatArray) -> FloatArray:
     """
     mean = _ratio(sums, rows)
     weight = rows / (rows + 1.0)
-    by_state = _ratio(sums.sum(axis=2), rows.sum(axis=2))[..., None]
-    by_action = _ratio((weight * mean).sum(axis=1), weight.sum(axis=1))[:, None]
-    others = rows.sum(axis=2)[..., None] - rows
-    elsewhere = weight.sum(axis=1)[:, None] - weight
-    state_without = _ratio(sums.sum(axis=2)[..., None] - sums, others)
-    action_without = _ratio((weight * mean).sum(axis=1)[:, None] - weight * mean, elsewhere)
-    told = np.where((others > 0) & (elsewhere > 0), weight, 0.0)
-    between = action_without - state_without
-    gained = (told * (mean - state_without) * between).sum(axis=(1, 2))
-    share = np.clip(_ratio(gained, (told * np.square(between)).sum(axis=(1, 2))), 0.0, 1.0)[:, None, None]
-    return np.where(rows.sum(axis=2)[..., None] > 0, (1.0 - share) * by_state + share * by_action, 0.0)
+    of_action = (weight * mean).sum(axis=1)[:, None]
+    weight_of_action = weight.sum(axis=1)[:, None]
+    in_state, in_state_sum = rows.sum(axis=2)[..., None], sums.sum(axis=2)[..., None]
+    others, elsewhere = in_state - rows, weight_of_action - weight
+    action_without = _ratio(of_action - weight * mean, elsewhere)
+    told = np.where((others > 0.0) & (elsewhere > 1e-9), weight, 0.0)
+    errors = [
+        (told * np.abs(mean - _mixed(in_state_sum - sums, others, action_without, more))).sum(axis=(1, 2))
+        for more in ROWS_OF_ITS_ACTION
+    ]
+    more = np.take(ROWS_OF_ITS_ACTION, np.argmin(errors, axis=0))[:, None, None]
+    return np.where(in_state > 0.0, _mixed(in_state_sum, in_state, _ratio(of_action, weight_of_action), more), 0.0)
+
+
+def by_state(sums: FloatArray, rows: FloatArray) -> FloatArray:
+    """Return what is expected of each pair where actions are taken to be alike: its state's mean; else as `prior`."""
+    mean = _ratio(sums.sum(axis=2), rows.sum(axis=2))[..., None]
+    return np.broadcast_to(mean, sums.shape)
+
+
+def _mixed(sums: FloatArray, rows: FloatArray, action_mean: FloatArray, more: FloatArray | float) -> FloatArray:
+    """Return the mean of a state's rows and `more` rows of its action's mean; infinitely many leave only these."""
+    finite = np.where(np.isinf(more), 1.0, more)
+    mixed = _ratio(sums + finite * action_mean, rows + finite)
+    return np.where(np.isinf(more), action_mean, mixed)
 
 
 def _ratio(of: FloatArray, to: FloatArray) -> FloatArray:

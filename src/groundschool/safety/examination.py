@@ -15,6 +15,7 @@ from groundschool.evaluation.estimate import Estimate
 from groundschool.evaluation.evaluator import Evaluator
 from groundschool.evaluation.finite_horizon import Model, count
 from groundschool.evaluation.pose import Censoring, pose
+from groundschool.evaluation.prior import by_state
 from groundschool.evaluation.question import Question
 from groundschool.policies.policy import DiscretePolicy, FloatArray, apply_masks
 
@@ -123,7 +124,7 @@ def once_more(evaluator: Evaluator, policy: Any, question: Question) -> float:
     if problem.states is None:
         return math.nan
     counts = count(problem, np.zeros(problem.n_episodes, np.int64), 1).counts
-    model = Model(counts, problem.states.target, problem.horizon, discount, shrinkage=1.0)
+    model = Model(counts, problem.states.target, problem.horizon, discount, shrinkage=1.0, expected=by_state)
     return float(model.start_value[0])
 
 
