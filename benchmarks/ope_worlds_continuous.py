@@ -78,14 +78,25 @@ class World(abc.ABC):
 
     def truth(self, policy: Any, *, episodes: int = 400_000, seed: int = 10**6) -> dict[str, tuple[float, float]]:
         """Return the long Monte-Carlo value of each question, with its standard error."""
-        sums: dict[str, list[Array]] = {}
-        for block in range(0, episodes, 20_000):
-            log = self.simulate(policy, min(20_000, episodes - block), seed + block)
-            for question, column in (("return", log.rewards), (f"probability:{self.cost}", log.costs[self.cost])):
-                total = np.add.reduceat(column, log.starts[:-1])
-                sums.setdefault(question, []).append(total > 0 if question != "return" else total)
-        whole = {question: np.concatenate(parts).astype(np.float64) for question, parts in sums.items()}
+        totals = [
+            self._totals(policy, min(20_000, episodes - block), seed + block) for block in range(0, episodes, 20_000)
+        ]
+        returns, costs = (np.concatenate(column) for column in zip(*totals, strict=True))
+        whole = {"return": returns, f"probability:{self.cost}": (costs > 0).astype(np.float64)}
         return {q: (float(v.mean()), float(v.std(ddof=1) / np.sqrt(len(v)))) for q, v in whole.items()}
+
+    def _totals(self, policy: Any, episodes: int, seed: int) -> tuple[Array, Array]:
+        """Return the sums of rewards and of costs of the episodes that `simulate` would log, (E,) each."""
+        rng = np.random.default_rng(seed)
+        state, alive = self.start(episodes, rng), np.arange(episodes)
+        returns, costs = np.zeros(episodes), np.zeros(episodes)
+        for _ in range(self.horizon):
+            actions = sample_actions(policy.probabilities(self.observe(state)), rng)
+            state, rewards, harms, ended = self.step(state, actions, rng)
+            returns[alive] += rewards
+            costs[alive] += harms
+            state, alive = state[~ended], alive[~ended]
+        return returns, costs
 
 
 class Softmax(DiscretePolicy):
