@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from groundschool.evaluation.prior import by_state, prior
+from groundschool.evaluation.prior import ROWS_OF_ITS_ACTION, by_state, prior
 
 
 def of_one(sums, rows):
@@ -24,32 +24,37 @@ def loops(sums, rows):
             total = sum(w[pair] for pair in mine)
             return sum(w[pair] * x[pair] / n[pair] for pair in mine) / total if total else 0.0
 
-        above = below = 0.0
-        for s, a in logged:
-            alone = n[s].sum() == n[s, a] or not any(pair != (s, a) and pair[1] == a for pair in logged)
-            if alone:
-                continue
-            mean = x[s, a] / n[s, a]
-            state = (x[s].sum() - x[s, a]) / (n[s].sum() - n[s, a])
-            action = of_action(a, without=(s, a))
-            above += w[s, a] * (mean - state) * (action - state)
-            below += w[s, a] * (action - state) ** 2
-        share = min(max(above / below, 0.0), 1.0) if below > 0 else 0.0
+        def forecast(s, a, more, without=None, x=x, n=n, of_action=of_action):
+            mean = of_action(a, without)
+            if more == np.inf:
+                return mean
+            left = 0.0 if without is None else 1.0
+            n_state, x_state = n[s].sum() - left * n[s, a], x[s].sum() - left * x[s, a]
+            return (x_state + more * mean) / (n_state + more)
+
+        def error(more, logged=logged, n=n, x=x, w=w, forecast=forecast):
+            compared = [
+                (s, a)
+                for s, a in logged
+                if n[s].sum() > n[s, a] and any(other != (s, a) and other[1] == a for other in logged)
+            ]
+            return sum(w[s, a] * abs(x[s, a] / n[s, a] - forecast(s, a, more, (s, a))) for s, a in compared)
+
+        more = min(ROWS_OF_ITS_ACTION, key=error)
         for s in range(S):
             for a in range(A):
                 if n[s].sum():
-                    found[k, s, a] = (1 - share) * x[s].sum() / n[s].sum() + share * of_action(a)
+                    found[k, s, a] = forecast(s, a, more)
     return found
 
 
 def test_by_hand():
     # Rows: state 0 has action 0 twice (mean 2) and action 1 once (1); state 1 has action 0 once (4); state 2 nothing.
     sums, rows = [[4, 1], [4, 0], [0, 0]], [[2, 1], [1, 0], [0, 0]]
-    # Only (0, 0) has others in its state and in its action: 1 says the state, 4 the action, and it is 2.
-    share = (2 - 1) * (4 - 1) / (4 - 1) ** 2
+    # Only (0, 0), with mean 2, has others in its state (1) and of its action (4): between them, one row of the
+    # action's mean to one of the state's says 2.5, nearest of all.
     actions = [(2 / 3 * 2 + 1 / 2 * 4) / (2 / 3 + 1 / 2), 1.0]
-    states = [5 / 3, 4.0]
-    expected = [[(1 - share) * s + share * a for a in actions] for s in states] + [[0.0, 0.0]]
+    expected = [[(5 + a) / 4 for a in actions], [(4 + a) / 2 for a in actions], [0.0, 0.0]]
     assert of_one(sums, rows) == pytest.approx(np.array(expected))
 
 
@@ -86,6 +91,18 @@ def test_noise_alone_does_not_sway_the_mix():
     sums = rng.normal(0.0, 1.0, rows.shape) * 2.0  # the sum of four rows of variance 1
     # The worst forecast, the state's mean alone, has variance 1 / 20; ten standard errors of its mean square over 60.
     assert np.square(prior(sums, rows)).mean() < 0.05 * (1 + 10 * np.sqrt(2 / 60))
+
+
+def test_a_state_logged_often_speaks_for_itself():
+    """One state in ten is a danger, whatever is done: what 200 rows never showed is not expected there."""
+    rng = np.random.default_rng(2)
+    rows = np.full((40, 3), 50.0)
+    rows[:, 2] = rng.integers(0, 3, 40)
+    chance = np.where(np.arange(40) % 10 == 0, 0.4, 0.0)[:, None]
+    found = of_one(rng.binomial(rows.astype(int), chance), rows)
+    safe = chance[:, 0] == 0
+    assert found[safe].max() < 0.01
+    assert found[~safe].min() > 0.25
 
 
 def test_by_state_actions_are_alike():

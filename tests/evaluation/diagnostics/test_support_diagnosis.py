@@ -90,6 +90,6 @@ def test_the_rule(share, refused):
     problem = posed(log, np.array([[1 - share, share]]))
     verdict = support_of(problem, behavior_by_state(problem), clip=50.0)
     assert bool(verdict.reasons) == (refused or share > 0.01)
-    assert verdict.facts["left"] == pytest.approx(max(share - 0.00125, 0.0))
+    assert verdict.facts["left"] == pytest.approx(max(share - 2.0 * 0.001, 0.0))
     assert sum(row["share"] for row in verdict.facts["by_expected"]) == pytest.approx(1.0)
     assert verdict.facts["estimable_steps"] == (0 if share > 0.06 else 1)

@@ -13,6 +13,7 @@ from groundschool.evaluation.estimators.marginal_dr import cross_fit, estimate
 from groundschool.evaluation.finite_horizon import Model, count
 from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.pose import Behavior, pose
+from groundschool.evaluation.prior import prior
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.sampling import Sampler, sample_log
 from groundschool.evaluation.tabular import TabularModel
@@ -75,17 +76,26 @@ def test_the_values_are_the_formula_written_out():
 
 def _quality(model, k, s, a, t):
     c = model.counts
-    rows = (c.state == s) & (c.action == a)
-    n, whole = c.steps[k, rows].sum(), c.steps[k, c.state == s].sum()
-    of_pair = _sum(model, k, rows, t)
-    of_state = _sum(model, k, c.state == s, t)
-    return (of_pair + 0.4 * of_state / whole) / (n + 0.4)
+    rows, state = (c.state == s) & (c.action == a), c.state == s
+    goes = state & (c.then >= 0)
+    n = c.steps[k, rows].sum()
+    got = c.signal[k, rows].sum() + 0.95 * _onward(model, k, rows & goes, t)
+    anywhere = _onward(model, k, goes, t) / max(c.steps[k, goes].sum(), 1)
+    gain, onward = (
+        prior(_by_pair(c, each), _by_pair(c, c.steps))[k, s, a] for each in (c.signal, c.steps * (c.then >= 0))
+    )
+    return (got + 0.4 * (gain + 0.95 * onward * anywhere)) / (n + 0.4)
 
 
-def _sum(model, k, rows, t):
+def _onward(model, k, rows, t):
     c = model.counts
-    after = np.where(c.then[rows] >= 0, model.values[t + 1, k, c.then[rows]], 0.0)
-    return float((c.signal[k, rows] + 0.95 * c.steps[k, rows] * after).sum())
+    return float(c.steps[k, rows] @ model.values[t + 1, k, c.then[rows]])
+
+
+def _by_pair(c, each):
+    found = np.zeros((c.n_parts, c.n_states, c.n_actions))
+    np.add.at(found, (slice(None), c.state, c.action), each)
+    return found
 
 
 def test_the_logger_itself_has_ratios_of_one():
