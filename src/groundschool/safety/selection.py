@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -274,6 +274,8 @@ def _eligible(standings: Sequence[Standing]) -> Iterator[Standing]:
 
 def _check(log: Dataset, constraints: Sequence[Constraint], confidence: float, discount: float, method: str) -> None:
     Evaluator(log, discount=discount)
+    if isinstance(constraints, Constraint | str) or not isinstance(constraints, Iterable):
+        raise InputError(f"constraints: {constraints!r} is one {type(constraints).__name__}, expected a list of them.")
     for constraint in constraints:
         if not isinstance(constraint, Constraint):
             raise InputError(
@@ -281,7 +283,8 @@ def _check(log: Dataset, constraints: Sequence[Constraint], confidence: float, d
                 'gs.Constraint("hypotension", kind="probability", limit=0.05).'
             )
         constraint.require(log)
-    if not 0.75 <= confidence < 1.0:
+    number = isinstance(confidence, int | float | np.number) and not isinstance(confidence, bool)
+    if not number or not 0.75 <= confidence < 1.0:
         raise InputError(f"confidence is {confidence!r}, expected a number from 0.75 to below 1, such as 0.95.")
     if method != "auto":
         estimator(method)
