@@ -21,7 +21,7 @@ COMMANDS = {
     "reading": ["reading.py"],
     "checks": ["checks.py"],
     "ope_calibration": ["ope_calibration.py"],
-    "ope_estimated": ["ope_calibration.py", "--estimated"],
+    "ope_estimated": ["ope_calibration.py", "--estimated", "--n", "500", "--peers"],
     "ope_bounds": ["ope_bounds.py"],
     "ope_fqe": ["ope_fqe.py"],
     "ope_large": ["ope_large.py"],

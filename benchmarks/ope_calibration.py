@@ -8,8 +8,9 @@ propensities out of the logs first. The rows and their bars are made by `ope_sum
     python benchmarks/ope_calibration.py --json benchmarks/results/ope_calibration.json
     python benchmarks/ope_calibration.py --quick --worlds grid-tutorial taxi --targets logger hidden
 
-The largest logs serve fewer targets, by default in fewer worlds, and the peers estimate from some logs only. All of it takes about 45 minutes on
-two cores. With ``--keep DIR`` finished parts are kept there, and a second run of the same settings goes on from them.
+The largest logs serve fewer targets, by default in fewer worlds, and the peers estimate from some logs only. All of it
+takes about an hour on two cores. With ``--keep DIR`` finished parts are kept there, and a second run of the same
+settings goes on from them.
 """
 
 from __future__ import annotations
