@@ -34,7 +34,7 @@ from groundschool.evaluation.evaluator import Evaluator
 WORLDS = {"cartpole": CartPole, "point_mass": PointMass}
 TARGETS = ("logger", "milder", "sharper", "safer", "dangerous", "uniform", "hidden")
 CONFIDENCE = 0.90  # two-sided, so that each bound alone is one of 95 %
-TRUTH_EPISODES = 1_000_000
+TRUTH_EPISODES = 400_000
 TRUTH_ERRORS = 3.0  # standard errors of the truth that count against us
 SIZES = {500: 200, 2_000: 40}  # logs a world, by episodes a log
 STEP = 5  # logs a part
