@@ -135,8 +135,8 @@ def row(group: list[dict[str, Any]], true: float, error: float) -> dict[str, Any
         "logs": logs,
         "truth": true,
         "truth_error": error,
-        "trusted": len(trusted),
-        "trusted_share": len(trusted) / logs,
+        "trusted": len(trusted) / logs,
+        "trusted_logs": len(trusted),
         "covered": covered,
         "coverage": covered / len(trusted) if trusted else None,
         "p": below(covered, len(trusted), EACH) if trusted else None,
@@ -145,8 +145,8 @@ def row(group: list[dict[str, Any]], true: float, error: float) -> dict[str, Any
         else None,
         "claimed_coverage": sum(covers(one, true, error) for one in group) / logs,
         "bias": float(relied.mean()) if trusted else None,
-        "rmse": float(np.sqrt(np.square(relied).mean())) if trusted else None,
-        "rmse_of_all": float(np.sqrt(np.square(apart).mean())),
+        "rmse": float(np.sqrt(np.square(apart).mean())),
+        "rmse_of_trusted": float(np.sqrt(np.square(relied).mean())) if trusted else None,
         "seconds": sum(one["seconds"] for one in group) / logs,
         "reasons": dict(reasons.most_common(4)),
     }
@@ -163,7 +163,7 @@ def pooled(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     for one in table
                     if one["of"] == of and one["episodes"] == episodes and world in (one["world"], "all")
                 ]
-                trusted = sum(one["trusted"] for one in some)
+                trusted = sum(one["trusted_logs"] for one in some)
                 found.append(
                     {
                         "world": world,
@@ -184,8 +184,8 @@ def summarize(records: list[dict[str, Any]], truths: dict[str, dict[str, list[fl
         cells[one["episodes"], one["world"], one["target"], one["of"]].append(one)
     table = [row(group, *truths[f"{world}/{target}"][of]) for (_, world, target, of), group in cells.items()]
     tested = [one for one in table if one["p"] is not None]
-    for one in table:
-        one["met"] = None if one["p"] is None else one["p"] >= LEVEL / len(tested)
+    for one in tested:
+        one["met"] = one["p"] >= LEVEL / len(tested)
     return {
         "bar": {"coverage_of_trusted": EACH, "tests": len(tested), "missed": sum(not one["met"] for one in tested)},
         "rows": table,
@@ -199,11 +199,11 @@ def show(result: dict[str, Any]) -> None:
         f"{'claim':>7}{'bias':>8}{'rmse':>8}{'ms':>6}"
     )
     for one in result["rows"]:
-        missed = "" if one["met"] is not False else f"  missed, p = {one['p']:.1e}"
+        missed = "" if one.get("met", True) else f"  missed, p = {one['p']:.1e}"
         print(
             f"{one['world']:12}{one['episodes']:6} {one['target']:10}{one['of']:12}{one['method']:12}{one['logs']:5}"
-            f"{figure(one['truth'], 9)}{one['trusted_share']:7.3f}{figure(one['coverage'], 7)}"
-            f"{one['claimed_coverage']:7.3f}{figure(one['bias'], 8)}{figure(one['rmse'], 8)}"
+            f"{figure(one['truth'], 9)}{one['trusted']:7.3f}{figure(one['coverage'], 7)}"
+            f"{one['claimed_coverage']:7.3f}{figure(one['bias'], 8)}{figure(one['rmse_of_trusted'], 8)}"
             f"{1000 * one['seconds']:6.0f}{missed}"
         )
     for one in result["pooled"]:
