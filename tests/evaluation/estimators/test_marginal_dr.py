@@ -227,3 +227,22 @@ def test_one_episode_bounds_nothing():
 def test_fewer_than_two_folds_are_refused():
     with pytest.raises(InputError, match="folds is 1"):
         estimate(posed(sample_log(process(), LOGGER, 5)), folds=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"folds": 1}, "folds is 1"),
+        ({"folds": 2.5}, "folds is 2.5"),
+        ({"folds": "x"}, "folds is 'x'"),
+        ({"clip": 0.5}, "clip is 0.5"),
+        ({"clip": float("nan")}, "clip is nan"),
+        ({"clip": "x"}, "clip is 'x'"),
+        ({"shrinkage": -1.0}, "shrinkage is -1.0"),
+        ({"shrinkage": float("nan")}, "shrinkage is nan"),
+    ],
+)
+def test_options_out_of_range_are_one_sentence(options, said):
+    problem = posed(sample_log(process(), LOGGER, 20, seed=1))
+    with pytest.raises(InputError, match=said):
+        estimate(problem, **options)

@@ -13,6 +13,7 @@ from groundschool.data.checks._sample import LEAST_UNITS, Sample, codes
 from groundschool.data.checks.history import HistoryGain, history_gain
 from groundschool.data.checks.view import View
 from groundschool.data.raw import RawLog
+from groundschool.evaluation.diagnostics.trend import Trend, trend
 from groundschool.evaluation.estimate import Diagnosis
 
 LEAST_ROWS = 1_000
@@ -44,7 +45,8 @@ def history_signs(log: Dataset, *, known: bool | None = None, seed: int = 0) -> 
     Returns
     -------
     Diagnosis
-        ``history``. Its facts hold ``observation`` and ``action``, each with ``tested``, ``found`` and the figures.
+        ``history``. Its facts hold ``observation`` and ``action``, each with ``tested``, ``found`` and the figures, and
+        ``time``: whether the reward, a cost or the end rises or falls over an episode where all else is the same.
         With known probabilities a history that predicts the action is a note: weights by them stay right.
     """
     known = log.propensities is not None if known is None else known
@@ -52,14 +54,21 @@ def history_signs(log: Dataset, *, known: bool | None = None, seed: int = 0) -> 
     if needs:
         untested = {"tested": False, "found": False, "why": needs}
         note = f"Whether the history matters beyond the observation was not tested: {needs}. {_NEVER_PROOF}"
-        return Diagnosis("history", {"observation": untested, "action": untested}, (), (note,))
+        return Diagnosis("history", {"observation": untested, "action": untested, "time": untested}, (), (note,))
     sample = Sample.of(View(RawLog.of(log), seed))
     step = sample.rows - log.starts[:-1][sample.episode]
     shared: dict[str, Any] = {"step": step, "follows": sample.has_previous, "unit": sample.unit, "seed": seed}
     seen = (log.observations[sample.rows], sample.actions, sample.episode)
     following = history_gain(*seen, next_observations=sample.next_observations, outcome=_outcome(log, sample), **shared)
     acting = history_gain(*seen, target="action", **shared)
+    timed = _timed(log, sample, step)
     reasons, notes = [], []
+    if timed is not None and timed.found:
+        reasons.append(
+            f"Time matters beyond the observation: where observation and action are the same, {timed.outcome} is "
+            f"{'larger' if timed.score > 0 else 'smaller'} later in the episode (z = {timed.score:.1f}). Estimates "
+            "that pool all times cannot be relied on; add the time to the observation."
+        )
     if following is not None and following.found:
         reasons.append(
             f"The observation is no state: besides it and the action, {following.history} predicts "
@@ -81,7 +90,7 @@ def history_signs(log: Dataset, *, known: bool | None = None, seed: int = 0) -> 
             )
     return Diagnosis(
         "history",
-        {"observation": _facts(following), "action": _facts(acting)},
+        {"observation": _facts(following), "action": _facts(acting), "time": _trend_facts(timed)},
         tuple(reasons),
         (*notes, _verdict(following, acting)),
     )
@@ -126,6 +135,22 @@ def _facts(gain: HistoryGain | None) -> dict[str, Any]:
         "rows": gain.n_rows,
         "units": gain.n_units,
     }
+
+
+def _timed(log: Dataset, sample: Sample, step: NDArray[np.int64]) -> Trend | None:
+    """Look for a trend in what the sampled rows led to; rows at which we stopped looking are no end."""
+    outcomes = {"the reward": log.rewards, "the chance to end": log.terminated}
+    outcomes |= {f"the cost {name!r}": cost for name, cost in log.costs.items()}
+    flat = log.observations[sample.rows].reshape(len(sample.rows), -1)
+    alike = codes(np.column_stack([flat.astype(np.float64), sample.actions]))
+    return trend(alike, step, {name: column[sample.rows].astype(np.float64) for name, column in outcomes.items()})
+
+
+def _trend_facts(found: Trend | None) -> dict[str, Any]:
+    if found is None:
+        return {"tested": False, "found": False, "why": "too few rows that repeat, or too few with an event"}
+    facts = {"outcome": found.outcome, "score": found.score, "p_value": found.p_value}
+    return {"tested": True, "found": found.found, **facts}
 
 
 def _needs(log: Dataset) -> str:

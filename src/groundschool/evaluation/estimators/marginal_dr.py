@@ -67,8 +67,7 @@ def estimate(
         from groundschool.evaluation.estimators import marginal_dr_partition
 
         return marginal_dr_partition.estimate(problem, folds=folds, clip=clip, seed=seed)
-    if folds < 2:
-        raise InputError(f"folds is {folds}, expected at least 2: nobody is judged on what they studied.")
+    _check(folds, clip, shrinkage)
     limit = max(problem.n_units / 10.0, 1.0) if clip is None else float(clip)
     if problem.n_units < 2:
         return _nothing(problem)
@@ -111,6 +110,21 @@ def estimate(
         reasons=found.reasons,
         notes=notes,
     )
+
+
+def _check(folds: Any, clip: Any, shrinkage: Any) -> None:
+    if not isinstance(folds, int) or isinstance(folds, bool) or folds < 2:
+        raise InputError(
+            f"folds is {folds!r}, expected a whole number of at least 2: nobody is judged on what they studied."
+        )
+    if clip is not None and not (_number(clip) and clip >= 1.0):
+        raise InputError(f"clip is {clip!r}, expected a number of at least 1: the largest ratio that counts.")
+    if not (_number(shrinkage) and 0.0 <= shrinkage < math.inf):
+        raise InputError(f"shrinkage is {shrinkage!r}, expected a number of at least 0: a pseudo-count of rows.")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and not math.isnan(value)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
