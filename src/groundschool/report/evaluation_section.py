@@ -170,9 +170,17 @@ def _self_tests(found: Sequence[Estimate]) -> list[dict[str, Any]]:
 def _history(found: Sequence[Estimate]) -> list[dict[str, Any]]:
     """Return what was tested of the history: it is about the log, and the same for all."""
     facts: Mapping[str, Any] = next((one.diagnostics["history"] for one in found if one.diagnostics.get("history")), {})
-    names = {"observation": "the next observation", "action": "the action"}
-    nothing = {"tested": False, "found": False, "gain": None, "p_value": None, "history": "what came before"}
-    return [{"about": words, **nothing, **facts[name]} for name, words in names.items() if name in facts]
+    names = {
+        "observation": ("the next observation", "what came before"),
+        "action": ("the action", "what came before"),
+        "time": ("the reward, the costs and the end", "the time in the episode"),
+    }
+    nothing = {"tested": False, "found": False, "gain": None, "p_value": None}
+    return [
+        {"about": about, **nothing, "history": history, **facts[name]}
+        for name, (about, history) in names.items()
+        if name in facts
+    ]
 
 
 def _shared_notes(by_policy: Sequence[Sequence[Estimate]]) -> list[dict[str, Any]]:
