@@ -55,7 +55,7 @@ DEFAULT = (
     "random-200x8",
 )
 AT_LENGTH = ("logger", "sharper", "intent", "restricted", "half-danger")  # targets of the largest logs, by default in
-LONG = ("grid-tutorial", "grid-18", "lake-4")
+LONG = ("grid-tutorial", "lake-4")
 PEER_LOGS = 60  # logs from which the peers estimate too, a world and size; a quarter of them of the largest
 POOL = 20  # separate logs from which targets are learned, a world and size
 PEERS = {"wis": {}, "dr": {}, "fqe": {"members": 2}}  # their values alone: two members are the fewest
