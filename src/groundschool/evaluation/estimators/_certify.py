@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -12,7 +13,9 @@ from groundschool.evaluation.estimate import Bounds
 from groundschool.evaluation.problem import FloatArray, Problem
 
 
-def certified_bounds(problem: Problem, values: FloatArray, ratios: FloatArray, inflation: float) -> Bounds:
+def certified_bounds(
+    problem: Problem, values: FloatArray, ratios: FloatArray, inflation: float, left: float = 0.0
+) -> Bounds:
     """Return bounds on the mean of influence values.
 
     A rare event that a ratio of 30 would count thirty times, and that the log happens not to hold, leaves no trace in
@@ -29,8 +32,12 @@ def certified_bounds(problem: Problem, values: FloatArray, ratios: FloatArray, i
         What an event in each row would count.
     inflation : float
         Added to the standard error.
+    left : float
+        Share of the target's episodes of which the log does not know what comes of them. Bounds have room for the
+        worst, and the best: see `worst_and_best`.
     """
     mean = float(np.mean(values))
+    worst, best = worst_and_best(problem)
     error = standard_error(values, problem.units) + inflation
     size = _size_of_event(problem)
 
@@ -40,9 +47,30 @@ def certified_bounds(problem: Problem, values: FloatArray, ratios: FloatArray, i
         )
         if problem.question.kind != "return":
             upper = max(upper, _with_room(mean, error, size, ratios, problem.n_units, tail))
-        return lower, min(upper, problem.high)
+        # Not 0 * inf, where nothing is left and a side has no end.
+        lower -= left * max(mean - worst, 0.0) if left > 0.0 else 0.0
+        upper += left * max(best - mean, 0.0) if left > 0.0 else 0.0
+        return max(lower, problem.low), min(upper, problem.high)
 
     return bounds
+
+
+def worst_and_best(problem: Problem) -> tuple[float, float]:
+    """Return the least and the largest that an episode can come to, as far as what was logged goes.
+
+    The worst is every step up to the horizon as bad as the worst step that did not end an episode, and then the worst
+    end: who is stuck, and pays for it at every step, is in no logged return. Within the range of the question.
+    """
+    if problem.question.kind == "probability":
+        return problem.low, problem.high
+    steps = float(np.sum(problem.discount ** np.arange(problem.horizon)))
+    ends, goes = problem.signal[problem.ended], problem.signal[~problem.ended]
+
+    def sum_of(pick: Callable[[FloatArray], float], sign: float) -> float:
+        stuck, end = (float(pick(each)) if len(each) else 0.0 for each in (goes, ends))
+        return (steps if sign * stuck > 0.0 else 1.0) * stuck + end
+
+    return max(sum_of(np.min, -1.0), problem.low), min(sum_of(np.max, 1.0), problem.high)
 
 
 def _with_room(mean: float, error: float, size: float, ratios: FloatArray, n: int, tail: float) -> float:

@@ -58,7 +58,9 @@ def estimate(
     Returns
     -------
     Estimation
-        Asymptotic. Two signs of what the values do not show inflate its standard error: half of what the estimate moves
+        Asymptotic. Its bounds have room for the worst case of episodes in which the target does what the log hardly
+        holds (`groundschool.evaluation.diagnostics.support`): few of them are enough, where who is stuck pays at every
+        step. Two signs of what the values do not show inflate its standard error: half of what the estimate moves
         when only half of the log is learned from (two folds instead of `folds`), and the product of how much the model
         had to be corrected and how far the ratios are from 1. The bias that is left is a product of the errors of both:
         in Taxi, where an action costs ten and half of all pairs were never logged, it is nearly that number.
@@ -83,6 +85,12 @@ def estimate(
     censored = int(problem.censored.sum())
     assurance: Assurance = "asymptotic" if problem.known and not censored else "heuristic"
     notes: tuple[str, ...] = ("The observation is taken for all that the next step depends on, besides the action.",)
+    left = float(found.facts["left"])
+    if left > 0.0005:
+        notes += (
+            f"In {left:.1%} of its episodes the target does what the log hardly holds. The bounds have room for these "
+            "to go as badly, and as well, as steps that were logged can go on doing up to the horizon.",
+        )
     if censored:
         notes += (
             f"{censored:,} of {problem.n_episodes:,} episodes were cut before the horizon. It is assumed that what "
@@ -91,7 +99,7 @@ def estimate(
     return Estimation(
         value=value,
         standard_error=error + inflation,
-        bounds=certified_bounds(problem, fitted.values, fitted.ratios, inflation),
+        bounds=certified_bounds(problem, fitted.values, fitted.ratios, inflation, left),
         interval="influence values, Student t with kurtosis in its degrees of freedom",
         assurance=assurance,
         values=fitted.values,
