@@ -347,7 +347,10 @@ def sources() -> str:
             hardware = result["hardware"]
             where = f"{hardware['processor']}, {hardware['cores']} cores, load "
             where += f"{hardware['load_average_before']:.1f} at the start"
-            found.append(f"- `benchmarks/results/{name}.json`: {result['date'][:10]}, {where}; `{result['command']}`")
+            note = f". {result['note'].capitalize()}" if "note" in result else ""
+            found.append(
+                f"- `benchmarks/results/{name}.json`: {result['date'][:10]}, {where}; `{result['command']}`{note}"
+            )
     return "\n".join(found) or f"*{NOT_MEASURED}*"
 
 
