@@ -94,7 +94,8 @@ def test_answers_are_those_of_evaluate_with_caution(part):
         answer = found.judge(policy, of)
         known = gs.evaluate(part, policy, of=of, method="marginal_dr", confidence=0.9)
         assert (answer.value, answer.trusted, answer.reasons) == (known.value, known.trusted, known.reasons)
-        assert answer.lower <= known.lower_bound(0.95) or not known.trusted
+        room = known.diagnostics["room_for_the_worst"]["down"] if of == "return" else 0.0
+        assert answer.lower <= known.lower_bound(0.95) + room or not known.trusted
         assert answer.upper >= known.upper_bound(0.95) or not known.trusted
 
 

@@ -251,6 +251,8 @@ class Mapper:
         if self.columns.next_observations is None:
             return observations, None
         following = self.decoder.observations(self.columns.next_observations, rows)
+        if observations.ndim == 1 and following.shape[1:] == (1,) and np.isnan(following).all():
+            following = np.full(len(following), -1, observations.dtype)  # state ids, none of which is known
         if following.shape != observations.shape:
             self._fail(
                 f"next_observations: each has shape {following.shape[1:]}, but observations have "

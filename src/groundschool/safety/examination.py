@@ -61,6 +61,9 @@ class Examiner(Protocol):
 class Examination:
     """Estimates of any number of policies on one part of a log, with caution.
 
+    To compare, not to certify: the lower bound of return is without `marginal_dr`'s room for the worst case of
+    episodes that the log hardly holds.
+
     The lower bound of return is at most, and the upper bound of a cost at least, what the policy would come to if every
     pair of a state and an action had been logged once more and had then turned out as the logger's steps from that
     state do on average. A danger beside the path, which the log met when the logger took another action there, thereby
@@ -133,6 +136,9 @@ def _answer(found: Estimate, caution: float = math.nan) -> Answer:
     lower, upper = float(claimed["lower"]), float(claimed["upper"])
     lower = -math.inf if math.isnan(lower) else lower
     upper = math.inf if math.isnan(upper) else upper
+    if found.of == "return":
+        # To compare, not to certify: the room for what hardly any log holds would rank by how little that is.
+        lower += float(found.diagnostics.get("room_for_the_worst", {}).get("down", 0.0))
     if not math.isnan(caution):
         lower, upper = (min(lower, caution), upper) if found.of == "return" else (lower, max(upper, caution))
     # One reason, and this one is given: then it is the only one.

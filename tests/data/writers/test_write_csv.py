@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import groundschool as gs
 from data.writers.written_logs import logs, parts_of, small
 from groundschool.data import Columns, Feature, convert, placing
 from groundschool.data.read import read
@@ -208,3 +209,19 @@ def test_notes_are_comments_of_the_map(tmp_path):
     lines = (tmp_path / "log.columns.toml").read_text().splitlines()
     assert lines[:3] == [writer.FIRST_LINE, "# One line: 3.", "# Two."]
     assert Columns.load(tmp_path / "log.columns.toml").horizon == 2
+
+
+def test_state_ids_whose_last_one_is_unknown_come_back(tmp_path):
+    """A column of next states without any: nothing in it says that they are ids."""
+    log = gs.Dataset.from_arrays(
+        np.array([7]),
+        np.array([1]),
+        np.array([3.25]),
+        np.array([True]),
+        np.array([False]),
+        final_observations=np.array([-1]),
+    )
+    writer.write([log], tmp_path / "log.csv")
+    back = read(tmp_path / "log.csv", columns=tmp_path / "log.columns.toml")
+    assert back.observations.tolist() == [7]
+    assert back.final_observations.tolist() == [-1]

@@ -138,12 +138,14 @@ def _facts(gain: HistoryGain | None) -> dict[str, Any]:
 
 
 def _timed(log: Dataset, sample: Sample, step: NDArray[np.int64]) -> Trend | None:
-    """Look for a trend in what the sampled rows led to; rows at which we stopped looking are no end."""
+    """Look for a trend in what the sampled rows led to, but for the horizon's last step, where all episodes end."""
     outcomes = {"the reward": log.rewards, "the chance to end": log.terminated}
     outcomes |= {f"the cost {name!r}": cost for name, cost in log.costs.items()}
     flat = log.observations[sample.rows].reshape(len(sample.rows), -1)
     alike = codes(np.column_stack([flat.astype(np.float64), sample.actions]))
-    return trend(alike, step, {name: column[sample.rows].astype(np.float64) for name, column in outcomes.items()})
+    use = step < log.horizon - 1
+    seen = {name: column[sample.rows][use].astype(np.float64) for name, column in outcomes.items()}
+    return trend(alike[use], step[use], seen)
 
 
 def _trend_facts(found: Trend | None) -> dict[str, Any]:

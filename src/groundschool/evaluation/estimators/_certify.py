@@ -37,7 +37,7 @@ def certified_bounds(
         worst, and the best: see `worst_and_best`.
     """
     mean = float(np.mean(values))
-    worst, best = worst_and_best(problem)
+    down, up = room_for_the_worst(problem, mean, left)
     error = standard_error(values, problem.units) + inflation
     size = _size_of_event(problem)
 
@@ -47,12 +47,17 @@ def certified_bounds(
         )
         if problem.question.kind != "return":
             upper = max(upper, _with_room(mean, error, size, ratios, problem.n_units, tail))
-        # Not 0 * inf, where nothing is left and a side has no end.
-        lower -= left * max(mean - worst, 0.0) if left > 0.0 else 0.0
-        upper += left * max(best - mean, 0.0) if left > 0.0 else 0.0
-        return max(lower, problem.low), min(upper, problem.high)
+        return max(lower - down, problem.low), min(upper + up, problem.high)
 
     return bounds
+
+
+def room_for_the_worst(problem: Problem, mean: float, left: float) -> tuple[float, float]:
+    """Return how far bounds move, down and up, for a share of episodes of which the log does not know what comes."""
+    if left <= 0.0:
+        return 0.0, 0.0  # not 0 * inf, where a side has no end
+    worst, best = worst_and_best(problem)
+    return left * max(mean - worst, 0.0), left * max(best - mean, 0.0)
 
 
 def worst_and_best(problem: Problem) -> tuple[float, float]:

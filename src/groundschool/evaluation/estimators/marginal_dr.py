@@ -24,7 +24,7 @@ from groundschool.errors import InputError
 from groundschool.evaluation.bounds.influence import standard_error
 from groundschool.evaluation.diagnostics.support import behavior_by_state, support_of
 from groundschool.evaluation.estimate import Assurance, Estimation
-from groundschool.evaluation.estimators._certify import certified_bounds
+from groundschool.evaluation.estimators._certify import certified_bounds, room_for_the_worst
 from groundschool.evaluation.finite_horizon import SHRINKAGE, Model, count
 from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.problem import BoolArray, FloatArray, Problem
@@ -109,6 +109,7 @@ def estimate(
             "fold_disagreement": disagreement,
             "model_correction": float(fitted.corrections.mean()),
             "remainder": remainder,
+            "room_for_the_worst": dict(zip(("down", "up"), room_for_the_worst(problem, value, left), strict=True)),
             "influence_error": error,
             "clip": limit,
             "clipped_rows": int(fitted.clipped.sum()),
