@@ -8,6 +8,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,19 @@ def write(result: dict[str, Any], path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def kept(path: Path | None, make: Callable[[], Any]) -> Any:
+    """Read a finished piece of work, or do it and keep it; without a path, only do it."""
+    if path is not None and path.exists():
+        return json.loads(path.read_text())
+    made = make()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(made))
+        unfinished.replace(path)
+    return made
 
 
 def tutorial_log(seed: int = 42, episodes: int = 500) -> gs.Dataset:

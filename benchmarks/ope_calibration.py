@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import record, write
+from machine import kept, record, write
 from ope_efficiency import efficiency_bound
 from ope_summary import print_rows, summarize
 from ope_targets import LEARNED, TARGETS, fixed, learned
@@ -166,15 +166,7 @@ def key(part: Part) -> str:
 def work(job: tuple[Part, Table | None, Path | None]) -> list[dict[str, Any]]:
     part, cql, keep = job
     path = None if keep is None else keep / f"{key(part)}.json"
-    if path is not None and path.exists():
-        return list(json.loads(path.read_text()))
-    records = run(part, cql)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(records))
-        unfinished.replace(path)
-    return records
+    return list(kept(path, lambda: run(part, cql)))
 
 
 def trained(names: list[str], keep: Path | None) -> dict[str, Table]:

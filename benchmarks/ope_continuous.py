@@ -20,12 +20,12 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import record, write
+from machine import kept, record, write
 from ope_summary import EACH, LEVEL, below, figure, kind
 from ope_worlds_continuous import CartPole, PointMass, World
 
@@ -95,19 +95,6 @@ def parts(options: argparse.Namespace) -> Iterator[Part]:
         for begin in range(0, logs, STEP):
             for name in options.worlds:
                 yield Part(name, episodes, begin, min(begin + STEP, logs), tuple(options.targets), options.method)
-
-
-def kept(path: Path | None, make: Callable[[], Any]) -> Any:
-    """Read a finished piece of work, or do it and keep it."""
-    if path is not None and path.exists():
-        return json.loads(path.read_text())
-    made = make()
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(made))
-        unfinished.replace(path)
-    return made
 
 
 def work(job: tuple[Part, Path | None]) -> list[dict[str, Any]]:

@@ -99,6 +99,18 @@ def test_answers_are_those_of_evaluate_with_caution(part):
         assert answer.upper >= known.upper_bound(0.95) or not known.trusted
 
 
+def test_the_bound_that_ranks_is_without_room_for_the_worst(part):
+    found = Examination(part, method="marginal_dr", confidence=0.95, discount=1.0, behavior=None, seed=0)
+    uniform = gs.wrap(lambda x: np.full((len(x), 4), 0.25), n_actions=4, outputs="probabilities", name="uniform")
+    known = gs.evaluate(part, uniform, method="marginal_dr", confidence=0.9)
+    room = known.diagnostics["room_for_the_worst"]["down"]
+    caution = once_more(Evaluator(part), uniform, Question("return"))
+    assert room > 1.0
+    assert found.judge(uniform, "return").lower == pytest.approx(
+        min(known.diagnostics["claimed"]["lower"] + room, caution)
+    )
+
+
 @pytest.mark.parametrize("discount", [1.0, 0.9])
 def test_the_logger_answers_with_what_it_was_seen_to_do(part, discount):
     found = Examination(part, method="auto", confidence=0.95, discount=discount, behavior=None, seed=0)

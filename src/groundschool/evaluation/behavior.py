@@ -56,7 +56,7 @@ def logged_behavior(log: Dataset) -> Behavior:
     if len(impossible):
         row = int(impossible[0])
         raise InputError(
-            f"propensities: {len(impossible):,} of {log.n_steps:,} rows is below {LEAST:g} (first at row {row}: "
+            f"propensities: below {LEAST:g} in {len(impossible):,} of {log.n_steps:,} rows (first at row {row}: "
             f"{propensities[row]:.3g}), but their actions were logged. Expected the logger's probability of the action "
             "it took: correct or exclude those episodes."
         )

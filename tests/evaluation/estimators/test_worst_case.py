@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import groundschool as gs
-from groundschool.evaluation.estimators._certify import certified_bounds, worst_and_best
+from groundschool.evaluation.estimators._certify import certified_bounds, room_for_the_worst, worst_and_best
 from groundschool.evaluation.evaluator import Evaluator
 from groundschool.evaluation.pose import Behavior, pose
 from groundschool.evaluation.question import Question
@@ -34,7 +34,8 @@ def test_by_hand():
 def test_a_share_of_episodes_goes_to_the_worst_and_the_best():
     problem, values, ratios = posed("return"), np.array([2.0, -8.0]), np.ones(7)
     plain = certified_bounds(problem, values, ratios, 0.0)(0.05)
-    roomy = certified_bounds(problem, values, ratios, 0.0, left=0.1)(0.05)
+    room = room_for_the_worst(problem, float(values.mean()), 0.1)
+    roomy = certified_bounds(problem, values, ratios, 0.0, room)(0.05)
     assert roomy == pytest.approx((plain[0] - 0.1 * (-3 + 15), plain[1] + 0.1 * (9 + 3)))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 ALARM = 0.002  # how often chance alone is taken for a trend, over all that is looked at
-LEAST_EVENTS = 10  # rows that differ from their like; with fewer, a normal tail is no guide
+LEAST_EVENTS = 10  # rows with another outcome than most; with fewer, a normal tail is no guide
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -57,7 +57,7 @@ def trend(alike: IntArray, step: IntArray, outcomes: Mapping[str, FloatArray]) -
     Returns
     -------
     Trend or None
-        None where no rows are alike at different steps, or too few have an outcome unlike the others'.
+        None where no rows are alike at different steps, or too few have another outcome than most.
     """
     number = np.bincount(alike)
     several = np.maximum(number, 1)
@@ -68,7 +68,7 @@ def trend(alike: IntArray, step: IntArray, outcomes: Mapping[str, FloatArray]) -
         deviation = outcome - (np.bincount(alike, weights=outcome) / several)[alike]
         scatter = np.bincount(alike, weights=np.square(deviation))
         variance = float((spread * scatter / np.maximum(number - 1, 1)).sum())
-        if variance > 1e-12 * max(float(np.square(outcome).sum()), 1e-300) and _events(alike, outcome) >= LEAST_EVENTS:
+        if variance > 1e-12 * max(float(np.square(outcome).sum()), 1e-300) and _events(outcome) >= LEAST_EVENTS:
             found.append((name, float(later @ deviation) / math.sqrt(variance)))
     if not found:
         return None
@@ -76,7 +76,6 @@ def trend(alike: IntArray, step: IntArray, outcomes: Mapping[str, FloatArray]) -
     return Trend(name, score, min(2.0 * float(stats.norm.sf(abs(score))) * len(found), 1.0))
 
 
-def _events(alike: IntArray, outcome: FloatArray) -> int:
-    """Count rows whose outcome is not the most common among all."""
-    values, counts = np.unique(outcome, return_counts=True)
-    return len(outcome) - int(counts.max()) if len(values) > 1 else 0
+def _events(outcome: FloatArray) -> int:
+    """Count rows whose outcome is not the most common one."""
+    return len(outcome) - int(np.unique(outcome, return_counts=True)[1].max(initial=0))

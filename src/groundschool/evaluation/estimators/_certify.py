@@ -14,7 +14,7 @@ from groundschool.evaluation.problem import FloatArray, Problem
 
 
 def certified_bounds(
-    problem: Problem, values: FloatArray, ratios: FloatArray, inflation: float, left: float = 0.0
+    problem: Problem, values: FloatArray, ratios: FloatArray, inflation: float, room: tuple[float, float] = (0.0, 0.0)
 ) -> Bounds:
     """Return bounds on the mean of influence values.
 
@@ -32,12 +32,10 @@ def certified_bounds(
         What an event in each row would count.
     inflation : float
         Added to the standard error.
-    left : float
-        Share of the target's episodes of which the log does not know what comes of them. Bounds have room for the
-        worst, and the best: see `worst_and_best`.
+    room : (float, float)
+        How far the bounds move besides, down and up: see `room_for_the_worst`.
     """
     mean = float(np.mean(values))
-    down, up = room_for_the_worst(problem, mean, left)
     error = standard_error(values, problem.units) + inflation
     size = _size_of_event(problem)
 
@@ -47,7 +45,7 @@ def certified_bounds(
         )
         if problem.question.kind != "return":
             upper = max(upper, _with_room(mean, error, size, ratios, problem.n_units, tail))
-        return max(lower - down, problem.low), min(upper + up, problem.high)
+        return max(lower - room[0], problem.low), min(upper + room[1], problem.high)
 
     return bounds
 

@@ -49,7 +49,7 @@ def estimate(
     folds : int
         For cross-fitting by unit, at least 2.
     clip : float, optional
-        The largest ratio; a tenth of the units by default.
+        The largest ratio, at least 1; a tenth of the units by default.
     shrinkage : float
         Pseudo-count by which a pair of a state and an action is drawn toward its own state.
     seed : int
@@ -65,11 +65,11 @@ def estimate(
         had to be corrected and how far the ratios are from 1. The bias that is left is a product of the errors of both:
         in Taxi, where an action costs ten and half of all pairs were never logged, it is nearly that number.
     """
+    _check(folds, clip, shrinkage)
     if problem.states is None:
         from groundschool.evaluation.estimators import marginal_dr_partition
 
         return marginal_dr_partition.estimate(problem, folds=folds, clip=clip, seed=seed)
-    _check(folds, clip, shrinkage)
     limit = max(problem.n_units / 10.0, 1.0) if clip is None else float(clip)
     if problem.n_units < 2:
         return _nothing(problem)
@@ -86,6 +86,7 @@ def estimate(
     assurance: Assurance = "asymptotic" if problem.known and not censored else "heuristic"
     notes: tuple[str, ...] = ("The observation is taken for all that the next step depends on, besides the action.",)
     left = float(found.facts["left"])
+    room = room_for_the_worst(problem, value, left)
     if left > 0.0005:
         notes += (
             f"In {left:.1%} of its episodes the target does what the log hardly holds. The bounds have room for these "
@@ -99,7 +100,7 @@ def estimate(
     return Estimation(
         value=value,
         standard_error=error + inflation,
-        bounds=certified_bounds(problem, fitted.values, fitted.ratios, inflation, left),
+        bounds=certified_bounds(problem, fitted.values, fitted.ratios, inflation, room),
         interval="influence values, Student t with kurtosis in its degrees of freedom",
         assurance=assurance,
         values=fitted.values,
@@ -109,7 +110,7 @@ def estimate(
             "fold_disagreement": disagreement,
             "model_correction": float(fitted.corrections.mean()),
             "remainder": remainder,
-            "room_for_the_worst": dict(zip(("down", "up"), room_for_the_worst(problem, value, left), strict=True)),
+            "room_for_the_worst": dict(zip(("down", "up"), room, strict=True)),
             "influence_error": error,
             "clip": limit,
             "clipped_rows": int(fitted.clipped.sum()),

@@ -17,7 +17,7 @@ import numpy as np
 from groundschool.evaluation.bounds.influence import standard_error
 from groundschool.evaluation.diagnostics.support import behavior_by_state, support_of
 from groundschool.evaluation.estimate import Estimation
-from groundschool.evaluation.estimators._certify import certified_bounds
+from groundschool.evaluation.estimators._certify import certified_bounds, room_for_the_worst
 from groundschool.evaluation.finite_horizon import SHRINKAGE, Model, count
 from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.partition import cells_of
@@ -64,6 +64,7 @@ def estimate(problem: Problem, *, folds: int = 10, clip: float | None = None, se
     remainder = departure * math.sqrt(max(correction**2 - noise**2, 0.0))
     inflation = math.hypot(apart, remainder)
     found = support_of(fine, behavior_by_state(fine), limit)
+    room = room_for_the_worst(problem, value, float(found.facts["left"]))
     reasons = found.reasons
     if departure > MOST_UNLIKE:
         reasons += (
@@ -76,7 +77,7 @@ def estimate(problem: Problem, *, folds: int = 10, clip: float | None = None, se
     return Estimation(
         value=value,
         standard_error=error + inflation,
-        bounds=certified_bounds(problem, fitted.values, fitted.ratios, inflation),
+        bounds=certified_bounds(problem, fitted.values, fitted.ratios, inflation, room),
         interval="influence values, Student t with kurtosis in its degrees of freedom",
         assurance="heuristic",
         values=fitted.values,
@@ -87,6 +88,7 @@ def estimate(problem: Problem, *, folds: int = 10, clip: float | None = None, se
             "refinement": apart,
             "model_correction": correction,
             "remainder": remainder,
+            "room_for_the_worst": dict(zip(("down", "up"), room, strict=True)),
             "influence_error": error,
             "clip": limit,
             "largest_ratio": float(fitted.ratios.max(initial=0.0)),
