@@ -118,7 +118,7 @@ def test_bounds_of_an_answer_want_a_number_too():
 
 @pytest.mark.parametrize("smallest", [1e-300, 5e-324, 1e-40])
 def test_a_logged_action_that_nobody_could_have_met_is_no_propensity(smallest):
-    with pytest.raises(InputError, match=r"propensities: 1 of .* below 1e-30 \(first at row 3"):
+    with pytest.raises(InputError, match=r"propensities: below 1e-30 in 1 of .* rows \(first at row 3"):
         gs.evaluate(walk(20, 0, smallest=smallest), Fixed())
 
 
