@@ -47,25 +47,30 @@ def test_where_states_cannot_be_counted_there_is_no_such_thing():
     assert math.isnan(once_more(Evaluator(log), policy, Question.parse("return", log)))
 
 
-def estimate(of="return", trusted=True, reasons=(), claimed=(1.0, 5.0), **support):
-    facts = {"claimed": {"lower": claimed[0], "upper": claimed[1]}, "support": support}
+def estimate(of="return", trusted=True, reasons=(), claimed=(1.0, 5.0), room=0.0, **support):
+    facts = {
+        "claimed": {"lower": claimed[0], "upper": claimed[1]},
+        "support": support,
+        "room_for_the_worst": {"down": room, "up": 0.0},
+    }
     return SimpleNamespace(of=of, value=3.0, trusted=trusted, reasons=reasons, diagnostics=facts)
 
 
 @pytest.mark.parametrize(
-    ("found", "caution", "bounds"),
+    ("found", "caution", "bounds", "cautious"),
     [
-        (estimate(), math.nan, (1.0, 5.0)),
-        (estimate(), 0.5, (0.5, 5.0)),
-        (estimate(), 2.0, (1.0, 5.0)),
-        (estimate("cost:x"), 0.5, (1.0, 5.0)),
-        (estimate("probability:x"), 6.0, (1.0, 6.0)),
-        (estimate(claimed=(math.nan, math.nan)), 0.5, (-math.inf, math.inf)),
+        (estimate(), 0.5, (1.0, 5.0), 0.5),
+        (estimate(), 2.0, (1.0, 5.0), 2.0),
+        (estimate(), math.nan, (1.0, 5.0), 1.0),
+        (estimate(room=0.7), math.nan, (1.0, 5.0), 1.7),
+        (estimate("cost:x"), 0.5, (1.0, 5.0), None),
+        (estimate("probability:x"), 6.0, (1.0, 6.0), None),
+        (estimate(claimed=(math.nan, math.nan)), 0.5, (-math.inf, math.inf), 0.5),
     ],
 )
-def test_caution_widens_the_bound_that_matters_and_never_narrows_it(found, caution, bounds):
+def test_caution_orders_returns_and_raises_costs(found, caution, bounds, cautious):
     answer = _answer(found, caution)
-    assert (answer.lower, answer.upper) == bounds
+    assert (answer.lower, answer.upper, answer.cautious) == (*bounds, cautious)
 
 
 @pytest.mark.parametrize(
@@ -94,21 +99,24 @@ def test_answers_are_those_of_evaluate_with_caution(part):
         answer = found.judge(policy, of)
         known = gs.evaluate(part, policy, of=of, method="marginal_dr", confidence=0.9)
         assert (answer.value, answer.trusted, answer.reasons) == (known.value, known.trusted, known.reasons)
-        room = known.diagnostics["room_for_the_worst"]["down"] if of == "return" else 0.0
-        assert answer.lower <= known.lower_bound(0.95) + room or not known.trusted
+        assert answer.lower == known.lower_bound(0.95) or not known.trusted
         assert answer.upper >= known.upper_bound(0.95) or not known.trusted
 
 
-def test_the_bound_that_ranks_is_without_room_for_the_worst(part):
+def test_returns_that_can_be_counted_are_compared_by_one_more_log_of_every_pair(part):
     found = Examination(part, method="marginal_dr", confidence=0.95, discount=1.0, behavior=None, seed=0)
-    uniform = gs.wrap(lambda x: np.full((len(x), 4), 0.25), n_actions=4, outputs="probabilities", name="uniform")
-    known = gs.evaluate(part, uniform, method="marginal_dr", confidence=0.9)
-    room = known.diagnostics["room_for_the_worst"]["down"]
-    caution = once_more(Evaluator(part), uniform, Question("return"))
-    assert room > 1.0
-    assert found.judge(uniform, "return").lower == pytest.approx(
-        min(known.diagnostics["claimed"]["lower"] + room, caution)
-    )
+    policy = GRID.logger(0.1)
+    assert found.judge(policy, "return").cautious == once_more(Evaluator(part), policy, Question("return"))
+    assert found.judge(policy, "probability:hazard").cautious is None
+
+
+def test_the_logger_is_compared_by_its_mean_where_others_are_by_one_more_log_of_every_pair(part):
+    assert Examination(part, method="auto", confidence=0.95, discount=1.0, behavior=None, seed=0).logger(
+        "return"
+    ).cautious == pytest.approx(part.returns.mean())
+    log = one_step(np.random.default_rng(0).normal(size=(4, 2)))
+    measured = Examination(log, method="auto", confidence=0.95, discount=1.0, behavior=None, seed=0).logger("return")
+    assert measured.cautious == measured.lower
 
 
 @pytest.mark.parametrize("discount", [1.0, 0.9])
@@ -133,4 +141,5 @@ def test_a_danger_beside_the_path_counts_against_who_was_lucky_there():
     )  # fmt: skip
     found = Examination(log, method="marginal_dr", confidence=0.95, discount=1.0, behavior=None, seed=0)
     answer = found.judge(ALWAYS_0, "return")
-    assert answer.lower <= -10.0 * 0.25 / 11 + 1e-9  # one step of eleven, harmful in a quarter of the state's steps
+    assert answer.cautious is not None
+    assert answer.cautious <= -10.0 * 0.25 / 11 + 1e-9  # one step of eleven, harmful in a quarter of the state's steps

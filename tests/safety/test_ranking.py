@@ -15,10 +15,10 @@ LENGTH = Constraint("days", kind="expected", limit=10)
 OF = {"return_": "return", "hypo": "probability:hypo", "days": "cost:days"}
 
 
-def judged(name, splits=1, *, trusted=True, concentrated=False, reasons=("few visits",), **answers):
+def judged(name, splits=1, *, trusted=True, concentrated=False, reasons=("few visits",), cautious=None, **answers):
     """Judgements of a candidate: ``return_=(value, lower, upper)``, the same in every split."""
     return [
-        Judgement(name, split, OF[key], Answer(*numbers, trusted, concentrated, () if trusted else reasons))
+        Judgement(name, split, OF[key], Answer(*numbers, trusted, concentrated, () if trusted else reasons, cautious))
         for key, numbers in answers.items()
         for split in range(splits)
     ]
@@ -29,7 +29,15 @@ def order(*rows, constraints=(), strict=False):
     return [(one.candidate, one.status) for one in standings]
 
 
-def test_the_largest_lower_bound_wins_not_the_largest_value():
+def test_the_most_cautious_return_wins_not_the_largest_bound():
+    rows = (
+        judged("bold", return_=(20.0, 15.0, 25.0), cautious=3.0),
+        judged("sure", return_=(10.0, 2.0, 12.0), cautious=9.0),
+    )
+    assert order(*rows) == [("sure", "feasible"), ("bold", "feasible")]
+
+
+def test_without_a_cautious_return_the_largest_lower_bound_wins_not_the_largest_value():
     rows = judged("bold", return_=(20.0, -5.0, 45.0)), judged("sure", return_=(10.0, 8.0, 12.0))
     assert order(*rows) == [("sure", "feasible"), ("bold", "feasible")]
 
@@ -132,7 +140,7 @@ def test_standings_are_json():
     (standing,) = rank(rows, [HYPO])
     text = json.dumps([standing.to_json(), rows[0].to_json()], allow_nan=False)
     assert json.loads(text)[0]["answers"]["return"] == {
-        "value": 1.0, "lower": None, "upper": None, "trusted": 0, "concentrated": 0, "splits": 1
+        "value": 1.0, "lower": None, "upper": None, "cautious": None, "trusted": 0, "concentrated": 0, "splits": 1
     }  # fmt: skip
 
 
@@ -143,8 +151,8 @@ GOOD = judged("good", return_=(9.0, 8.0, 10.0), hypo=(0.02, 0.0, 0.05))
 @pytest.mark.parametrize(
     ("rows", "limits", "said"),
     [
-        ([LOGGER, GOOD], [HYPO], ["largest lower bound of return among the 1 that meet", "kept: the upper"]),
-        ([LOGGER, GOOD], [], ["'good' has the largest lower bound of return: 8 (estimate 9)", "logger's own is -4"]),
+        ([LOGGER, GOOD], [HYPO], ["largest cautious return among the 1 that meet", "kept: the upper"]),
+        ([LOGGER, GOOD], [], ["'good' has the largest cautious return: 8 (estimate 9)", "logger's own is -4"]),
         ([LOGGER, judged("x", return_=(-9.0, -10.0, -8.0))], [], ["Keep the logger's policy: no candidate to rely on"]),
         ([LOGGER, judged("x", return_=(9.0, 8.0, 10.0), hypo=(0.1, 0.0, 0.2))], [HYPO],
          ["None of the candidates meets the limits; the least violating is 'x'", "is not shown to be kept", "1 of 1"]),

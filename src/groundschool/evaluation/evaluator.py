@@ -70,7 +70,8 @@ class Evaluator:
         return history_signs(self.log, known=self.behavior.known, seed=self.seed)
 
     @cached_property
-    def _counted(self) -> bool:
+    def counted(self) -> bool:
+        """Whether there are few enough distinct observations to be counted as states."""
         return count_states(self.log.observations, self.log.action_masks) is not None
 
     def self_test(self, question: Question) -> Diagnosis:
@@ -131,7 +132,7 @@ class Evaluator:
         if method != "auto":
             estimator(method)
             return method, ()
-        if not self._counted:
+        if not self.counted:
             return "dr", (
                 "Chosen by rule: per-decision doubly robust, for observations that are measured and cannot be counted.",
             )

@@ -29,13 +29,15 @@ class Answer:
     value : float
         NaN where there is no estimate.
     lower, upper : float
-        One-sided bounds, cautious and as claimed: they are given also where they may not be relied on.
+        One-sided bounds, as claimed: they are given also where they may not be relied on. That of a cost is cautious.
     trusted : bool
         Whether the estimate is trusted.
     concentrated : bool
         Whether the only reason against it is that few logged episodes speak for the policy. That makes an estimate
         noisy, not blind.
     reasons : tuple of str
+    cautious : float or None
+        What policies are compared by; None where that is the lower bound.
     """
 
     value: float
@@ -44,6 +46,7 @@ class Answer:
     trusted: bool
     concentrated: bool = False
     reasons: tuple[str, ...] = ()
+    cautious: float | None = None
 
 
 class Examiner(Protocol):
@@ -61,14 +64,13 @@ class Examiner(Protocol):
 class Examination:
     """Estimates of any number of policies on one part of a log, with caution.
 
-    To compare, not to certify: the lower bound of return is without `marginal_dr`'s room for the worst case of
-    episodes that the log hardly holds.
-
-    The lower bound of return is at most, and the upper bound of a cost at least, what the policy would come to if every
-    pair of a state and an action had been logged once more and had then turned out as the logger's steps from that
-    state do on average. A danger beside the path, which the log met when the logger took another action there, thereby
-    counts against a policy whose own few steps there happened to go well. Where states cannot be counted the bounds
-    are the estimator's own.
+    Returns are compared by what a policy would come to if every pair of a state and an action had been logged once more
+    and had then turned out as the logger's steps from that state do on average, and with what the logger was seen to
+    reach; an upper bound of a cost is at least that. A danger beside the path, which the log met when the logger took
+    another action there, thereby counts against a policy whose own few steps there happened to go well. To order many
+    policies by little data it matters more that this is steady than that it leans to the low side; a lower bound leans
+    too, and is noisier. Where states cannot be counted, returns are compared by their lower bounds, without the room
+    for the worst case of episodes that the log hardly holds, which would order policies by how little that is.
 
     Parameters
     ----------
@@ -94,7 +96,8 @@ class Examination:
     def logger(self, of: str) -> Answer:
         """Return what the logger was seen to do."""
         evaluator = self._evaluator(of)
-        return _answer(evaluator.evaluate(_Anyone(self._log), of=of, method="logged", confidence=self._two_sided))
+        found = evaluator.evaluate(_Anyone(self._log), of=of, method="logged", confidence=self._two_sided)
+        return _answer(found, found.value if evaluator.counted else math.nan)
 
     def judge(self, policy: Any, of: str) -> Answer:
         """Return what a policy would do."""
@@ -136,15 +139,17 @@ def _answer(found: Estimate, caution: float = math.nan) -> Answer:
     lower, upper = float(claimed["lower"]), float(claimed["upper"])
     lower = -math.inf if math.isnan(lower) else lower
     upper = math.inf if math.isnan(upper) else upper
-    if found.of == "return":
-        # To compare, not to certify: the room for what hardly any log holds would rank by how little that is.
-        lower += float(found.diagnostics.get("room_for_the_worst", {}).get("down", 0.0))
-    if not math.isnan(caution):
-        lower, upper = (min(lower, caution), upper) if found.of == "return" else (lower, max(upper, caution))
+    cautious: float | None = None
+    if found.of != "return":
+        upper = upper if math.isnan(caution) else max(upper, caution)
+    elif math.isnan(caution):
+        cautious = lower + float(found.diagnostics.get("room_for_the_worst", {}).get("down", 0.0))
+    else:
+        cautious = caution
     # One reason, and this one is given: then it is the only one.
     clipped = float(found.diagnostics.get("support", {}).get("clipped", 0.0))
     concentrated = len(found.reasons) == 1 and clipped > MOST_CLIPPED
-    return Answer(float(found.value), lower, upper, found.trusted, concentrated, found.reasons)
+    return Answer(float(found.value), lower, upper, found.trusted, concentrated, found.reasons, cautious)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Ranking candidates by what is known of them: the lower bound of return, subject to upper bounds of costs.
+"""Ranking candidates by what is known of them: cautious returns, subject to upper bounds of costs.
 
 Pure rules on numbers; nothing here trains or estimates.
 """
@@ -49,6 +49,7 @@ class Judgement:
             "trusted": self.answer.trusted,
             "concentrated": self.answer.concentrated,
             "reasons": list(self.answer.reasons),
+            "cautious": None if self.answer.cautious is None else finite_or_none(self.answer.cautious),
         }
 
 
@@ -65,6 +66,8 @@ class Average:
     concentrated : int
         Splits whose estimate is doubted only because few logged episodes speak for the policy.
     splits : int
+    cautious : float
+        What candidates are compared by.
     """
 
     value: float
@@ -73,6 +76,7 @@ class Average:
     trusted: int
     concentrated: int
     splits: int
+    cautious: float
 
     @classmethod
     def over(cls, answers: Sequence[Answer]) -> Average:
@@ -85,6 +89,7 @@ class Average:
             trusted=sum(one.trusted for one in answers),
             concentrated=sum(one.concentrated for one in answers),
             splits=n,
+            cautious=sum(one.lower if one.cautious is None else one.cautious for one in answers) / n,
         )
 
     def relied_on(self, *, strict: bool) -> bool:
@@ -95,7 +100,7 @@ class Average:
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         counts = {"trusted": self.trusted, "concentrated": self.concentrated, "splits": self.splits}
-        return {**_numbers(self), **counts}
+        return {**_numbers(self), "cautious": finite_or_none(self.cautious), **counts}
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,11 @@ class Standing:
         return self.answers["return"].lower
 
     @property
+    def cautious(self) -> float:
+        """The cautious return."""
+        return self.answers["return"].cautious
+
+    @property
     def trusted(self) -> bool:
         """Whether most splits trust every estimate."""
         return all(average.relied_on(strict=True) for average in self.answers.values())
@@ -157,9 +167,9 @@ def rank(
 ) -> tuple[Standing, ...]:
     """Order candidates.
 
-    1. Those whose upper bounds are within all limits, by the lower bound of return, largest first.
-    2. Those whose bounds are not, by how far the worst of them exceeds its limit, least first; then by the lower bound
-       of return.
+    1. Those whose upper bounds are within all limits, by the cautious return, largest first.
+    2. Those whose bounds are not, by how far the worst of them exceeds its limit, least first; then by the cautious
+       return.
     3. Those without estimates to rely on, by the same rules on the estimates themselves, which only says where to look.
 
     An estimate of a cost is relied on where most splits trust it. So is one of return; and, unless `strict`, where most
@@ -200,7 +210,7 @@ def _standing(
 
 def _key(row: Standing, constraints: Sequence[Constraint]) -> tuple[float, float, float]:
     if row.status != "untrusted":
-        return _ORDER[row.status], row.excess, -row.lower
+        return _ORDER[row.status], row.excess, -row.cautious
     guess = max((limit.excess(row.answers[limit.of].value) for limit in constraints), default=0.0)
     return _ORDER[row.status], guess, math.inf if math.isnan(row.value) else -row.value
 

@@ -42,7 +42,7 @@ def explain(
 def _verdict(chosen: Standing, standings: Sequence[Standing], constraints: Sequence[Constraint]) -> Iterator[str]:
     logger = next(standing for standing in standings if standing.candidate == LOGGER)
     feasible = sum(standing.status == "feasible" for standing in standings)
-    bound = f"{chosen.lower:.4g} (estimate {chosen.value:.4g})"
+    figures = f"{chosen.cautious:.4g} (estimate {chosen.value:.4g})"
     if chosen.status == "untrusted":
         yield "No estimate can be relied on, not even the logger's own outcomes: keep the logger's policy and log more."
     elif chosen.status == "infeasible" and chosen.candidate == LOGGER:
@@ -51,12 +51,12 @@ def _verdict(chosen: Standing, standings: Sequence[Standing], constraints: Seque
         yield f"None of the candidates meets the limits; the least violating is {chosen.candidate!r}."
     elif chosen.candidate == LOGGER:
         others = "no candidate that meets the limits" if constraints else "no candidate to rely on"
-        yield f"Keep the logger's policy: {others} has a lower bound of return above the logger's, {bound}."
+        yield f"Keep the logger's policy: {others} has a cautious return above the logger's, {figures}."
     else:
         among = f" among the {feasible} that meet the limits" if constraints else ""
-        yield f"{chosen.candidate!r} has the largest lower bound of return{among}: {bound}."
+        yield f"{chosen.candidate!r} has the largest cautious return{among}: {figures}."
         if logger.status != "untrusted":
-            yield f"The logger's own is {logger.lower:.4g} (mean {logger.value:.4g}) in the same episodes."
+            yield f"The logger's own is {logger.cautious:.4g} (mean {logger.value:.4g}) in the same episodes."
 
 
 def _kept(chosen: Standing, limit: Constraint) -> str:

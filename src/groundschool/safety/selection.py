@@ -111,14 +111,14 @@ def select(
     behavior: Any = None,
     strict: bool = False,
 ) -> Selection:
-    """Choose among candidates by the lower bound of return, subject to upper bounds of costs, and retrain the choice.
+    """Choose among candidates by cautious returns, subject to upper bounds of costs, and retrain the choice.
 
     In each split every candidate is trained on half of the log and judged on the other half (the second split swaps the
-    halves of the first, and so on). Those whose upper bounds of costs are within the limits are ranked by the lower
-    bound of return, both averaged over splits. Candidates whose estimates cannot be relied on rank behind all others.
+    halves of the first, and so on). Those whose upper bounds of costs are within the limits are ranked by a cautious
+    return, both averaged over splits. Candidates whose estimates cannot be relied on rank behind all others.
     The logger stands among the candidates, judged on the same halves; it is chosen where nobody is better, or no other
     estimate can be relied on. `groundschool.safety.ranking.rank` has the rules in full, and
-    `groundschool.safety.examination.Examination` says what makes the bounds cautious.
+    `groundschool.safety.examination.Examination` says what caution is.
 
     To choose is not to certify: of many candidates the best looks better than it is, and what is handed out is trained
     anew. `evaluate` it on other episodes.
