@@ -24,6 +24,7 @@ _HOME = {
     "convert": "groundschool.data",
     "coverage": "groundschool.data.coverage",
     "evaluate": "groundschool.evaluation.evaluate",
+    "gate": "groundschool.safety.gate",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
     from groundschool.safety.constraints import Constraint
+    from groundschool.safety.gate import gate
     from groundschool.safety.selection import select
     from groundschool.training import train, train_population
 
@@ -67,6 +69,7 @@ __all__ = [
     "convert",
     "coverage",
     "evaluate",
+    "gate",
     "load",
     "mismatch",
     "plot",
