@@ -66,7 +66,9 @@ def test_one_look_has_all_that_may_be_missed_and_of_several_each_has_half_of_the
 
 @pytest.mark.parametrize("look", [0, 2, -1, True, 1.0])
 def test_a_look_that_was_not_planned_is_refused(look):
-    with pytest.raises(gs.InputError, match=r"but one look is planned\. A plan of several is declared before the first"):
+    with pytest.raises(
+        gs.InputError, match=r"but one look is planned\. A plan of several is declared before the first"
+    ):
         Criteria().tail(look)
 
 

@@ -129,25 +129,19 @@ GRID = gs.HazardGrid()
 HOLDOUT = gs.collect(GRID, GRID.logger(0.22), 800, 3)
 
 
-def hazards_half(x):
-    """Half into the hazards: the logger's moves, or any move at random, by turns."""
-    return 0.5 * GRID.logger(0.22).probabilities(x) + 0.5 * np.full((len(x), 4), 0.25)
-
-
 @pytest.fixture(scope="module")
 def verdicts():
     sure = gs.Constraint("hazard", limit=0.25)
-    dangerous = gs.wrap(hazards_half, n_actions=4, outputs="probabilities", name="wanders")
-    optimum = GRID.model().optimal().policy
+    uniform = gs.wrap(lambda x: np.full((len(x), 4), 0.25), n_actions=4, outputs="probabilities", name="uniform")
     return {
         "GO": gs.gate(HOLDOUT, GRID.logger(0.1), constraints=[sure]),
-        "NO-GO": gs.gate(HOLDOUT, dangerous, constraints=[sure]),
-        "INSUFFICIENT EVIDENCE": gs.gate(HOLDOUT, optimum, constraints=[sure]),
+        "NO-GO": gs.gate(HOLDOUT, GRID.logger(0.4), constraints=[sure]),
+        "INSUFFICIENT EVIDENCE": gs.gate(HOLDOUT, uniform, constraints=[sure]),
     }
 
 
 @pytest.mark.parametrize("decision", list(EXIT_CODES))
-def test_a_milder_logger_goes_a_wanderer_does_not_and_of_the_optimum_nobody_knows(verdicts, decision):
+def test_a_milder_logger_goes_a_wilder_one_does_not_and_of_who_never_was_there_nobody_knows(verdicts, decision):
     verdict = verdicts[decision]
     assert verdict.decision == decision
     assert verdict.exit_code == {"GO": 0, "NO-GO": 3, "INSUFFICIENT EVIDENCE": 4}[decision]
@@ -168,8 +162,7 @@ def test_a_log_without_propensities_never_yields_go_and_says_so():
         HOLDOUT.observations, HOLDOUT.actions, HOLDOUT.rewards, HOLDOUT.terminated, HOLDOUT.truncated,
         costs=HOLDOUT.costs, n_actions=4, horizon=HOLDOUT.horizon, final_observations=HOLDOUT.final_observations,
     )  # fmt: skip
-    clone = gs.train(gs.collect(GRID, GRID.logger(0.22), 200, 9), "bc", steps=50, seed=0, progress=False)
-    verdict = gs.gate(bare, clone, constraints=[gs.Constraint("hazard", limit=0.95)], baseline=-1e6)
+    verdict = gs.gate(bare, GRID.logger(0.22), constraints=[gs.Constraint("hazard", limit=0.95)], baseline=-1e6)
     assert verdict.decision == "INSUFFICIENT EVIDENCE"
     assert any("On such a log nothing can be GO" in one for one in verdict.assumptions)
 
@@ -210,10 +203,11 @@ def bandit(n, seed, harm=0.1):
 ALWAYS_1 = gs.TabularPolicy([[0.0, 1.0], [0.0, 1.0]], name="always 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("assurance", ["asymptotic", "finite-sample"])
 def test_at_the_limit_a_go_is_as_rare_as_promised(assurance):
-    """The truth is the limit: each GO is false. Of 100 logs, at most the 0.999 quantile of Binomial(100, 0.05)."""
-    logs, limit = 100, gs.Constraint("harm", limit=0.1)
+    """The truth is the limit: each GO is false. Of 300 logs, at most the 0.999 quantile of Binomial(300, 0.05)."""
+    logs, limit = 300, gs.Constraint("harm", limit=0.1)
     goes = sum(
         gs.gate(bandit(300, seed), ALWAYS_1, constraints=[limit], baseline=None, assurance=assurance).decision == "GO"
         for seed in range(logs)

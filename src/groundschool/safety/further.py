@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 from scipy import stats
 
 from groundschool.evaluation.diagnostics.support import MOST_CLIPPED, MOST_FEW, MOST_LEFT, MOST_SELDOM
@@ -89,7 +88,7 @@ def rolled_out_returns(value: float, threshold: float, deviation: float, tail: f
 
 def rounded_up(number: float) -> int:
     """Return the least whole number of two leading digits that is not below."""
-    size = 10 ** max(math.floor(math.log10(max(number, 1.0))) - 1, 0)
+    size: int = 10 ** max(math.floor(math.log10(max(number, 1.0))) - 1, 0)
     return math.ceil(number / size - 1e-9) * size
 
 
@@ -114,8 +113,8 @@ def _largest(holds: Callable[[int], bool], n: int) -> int:
 
 def _least(holds: Callable[[int], bool]) -> int | None:
     """Return the least of the numbers of two digits at which something holds."""
-    sizes = [int(digits * 10**power) for power in range(7) for digits in np.arange(10, 100)]
-    for number in (*range(1, 10), *sizes):
-        if holds(number):
-            return number
+    for power in range(7):
+        for digits in range(1 if not power else 10, 100):
+            if holds(number := digits * int(10**power)):
+                return number
     return None

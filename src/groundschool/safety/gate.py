@@ -89,7 +89,8 @@ def judge(
     following = criteria.tail(look + 1) if look < criteria.looks else tail
     require_judgeable(holdout, policy, criteria, behavior=behavior)
     costs = Evaluator(holdout, behavior=behavior, seed=seed)
-    levels = _Levels(tail, tail / len(criteria.names), following, following / len(criteria.names))
+    n, spread = len(criteria.names), float(np.std(holdout.returns))
+    levels = _Levels(tail, tail / n, following, following / n, spread)
     findings = [
         _finding(
             str(limit),
@@ -111,7 +112,7 @@ def judge(
         decision=decision,
         reasons=(
             conclusion(decision, policy_name(policy), findings, criteria, holdout.n_episodes, tail),
-            *(reason for finding in findings for reason in finding.reasons),
+            *dict.fromkeys(reason for finding in findings for reason in finding.reasons),
             *_what_next(decision, logged, rolled_out),
         ),
         findings=tuple(findings),
@@ -135,12 +136,16 @@ def tuple_of(constraints: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Levels:
-    """How often bounds may miss: those that show a criterion and those against it, in this look and in the next."""
+    """How often bounds may miss: those that show a criterion and those against it, in this look and in the next.
+
+    Beside them how far the logger's returns spread, for want of the policy's.
+    """
 
     show: float
     against: float
     next_show: float
     next_against: float
+    deviation: float = math.nan
 
 
 def _of_return(evaluator: Evaluator, policy: Any, criteria: Criteria, levels: _Levels) -> Finding:
@@ -225,15 +230,11 @@ def _with_advice(finding: Finding, criteria: Criteria, levels: _Levels, strong: 
     tail = levels.show if good else levels.against
     if finding.of.startswith("probability:"):
         rolled_out = rolled_out_episodes(finding.value, finding.threshold, tail)
-    elif finding.of == "return":
-        rolled_out = rolled_out_returns(finding.value, finding.threshold, _deviation(estimate), tail)
-    else:
+    elif finding.of.startswith("cost:"):
         rolled_out = None
+    else:
+        rolled_out = rolled_out_returns(finding.value, finding.threshold, levels.deviation, tail)
     return dataclasses.replace(finding, logged=logged, rolled_out=rolled_out)
-
-
-def _deviation(estimate: Estimate) -> float:
-    return math.nan if estimate.values is None else float(np.std(estimate.values, ddof=1))
 
 
 def _decision(findings: Sequence[Finding]) -> Decision:
