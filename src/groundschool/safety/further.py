@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
+import numpy as np
 from scipy import stats
 
 from groundschool.evaluation.diagnostics.support import MOST_CLIPPED, MOST_FEW, MOST_LEFT, MOST_SELDOM
 from groundschool.evaluation.estimate import Estimate
-from groundschool.evaluation.intervals import clopper_pearson
 
 POWER = 0.8
 _MOST = 1_000  # times the episodes there are: beyond that no number is plausible
@@ -64,17 +63,22 @@ def supported_episodes(estimate: Estimate) -> int | None:
 def rolled_out_episodes(value: float, limit: float, tail: float, power: float = POWER) -> int | None:
     """Return how many rolled out episodes would show on which side of a limit a probability is.
 
-    The least number at which the Clopper-Pearson bound is past the limit with probability `power`, if the estimate is
-    right.
+    The least number of two digits at which the Clopper-Pearson bound is past the limit with probability `power`, if the
+    estimate is right.
     """
     value = min(max(value, 0.0), 1.0)
     if value == limit or math.isnan(value):
         return None
-
-    def shown(n: int) -> bool:
-        return _shown(value, limit, n, tail) >= power
-
-    return _least(shown)
+    n = np.concatenate([np.arange(1, 10), *(np.arange(10, 100) * 10**power for power in range(6))])
+    if value < limit:
+        # The upper bound from k events is at most the limit where k or fewer are as rare as that under the limit.
+        most = stats.binom.ppf(tail, n, limit)
+        most -= stats.binom.cdf(most, n, limit) > tail
+        shown = np.where(most >= 0, stats.binom.cdf(most, n, value), 0.0)
+    else:
+        shown = stats.binom.sf(stats.binom.isf(tail, n, limit), n, value)
+    enough = shown >= power
+    return int(n[np.argmax(enough)]) if enough.any() else None
 
 
 def rolled_out_returns(value: float, threshold: float, deviation: float, tail: float) -> int | None:
@@ -90,31 +94,3 @@ def rounded_up(number: float) -> int:
     """Return the least whole number of two leading digits that is not below."""
     size: int = 10 ** max(math.floor(math.log10(max(number, 1.0))) - 1, 0)
     return math.ceil(number / size - 1e-9) * size
-
-
-def _shown(value: float, limit: float, n: int, tail: float) -> float:
-    """Return the probability that n episodes show it."""
-    confidence = 1.0 - 2.0 * tail
-    if value < limit:
-        most = _largest(lambda k: clopper_pearson(k, n, confidence).upper <= limit, n)
-        return float(stats.binom.cdf(most, n, value)) if most >= 0 else 0.0
-    most = _largest(lambda k: clopper_pearson(k, n, confidence).lower <= limit, n)
-    return float(stats.binom.sf(most, n, value))
-
-
-def _largest(holds: Callable[[int], bool], n: int) -> int:
-    """Return the largest count up to n of which something holds that holds of all smaller ones; -1 for none."""
-    low, high = -1, n + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if middle <= n and holds(middle) else (low, middle)
-    return min(low, n)
-
-
-def _least(holds: Callable[[int], bool]) -> int | None:
-    """Return the least of the numbers of two digits at which something holds."""
-    for power in range(7):
-        for digits in range(1 if not power else 10, 100):
-            if holds(number := digits * int(10**power)):
-                return number
-    return None

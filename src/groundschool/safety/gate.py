@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,27 +85,47 @@ def judge(
     holdout: Dataset, policy: Any, criteria: Criteria, *, behavior: Any = None, seed: int = 0, look: int = 1
 ) -> Verdict:
     """Do what `gate` does, by criteria that were made before."""
+    criteria.tail(look)
+    require_judgeable(holdout, policy, criteria, behavior=behavior)
+    estimates = ask(holdout, policy, criteria, behavior=behavior, seed=seed)
+    return decide(holdout, policy, estimates, criteria, look=look)
+
+
+def ask(
+    holdout: Dataset, policy: Any, criteria: Criteria, *, behavior: Any = None, seed: int = 0
+) -> dict[str, Estimate]:
+    """Estimate what the criteria ask, by what they ask; no limit plays a part in it."""
+    method = METHODS[criteria.assurance]
+    costs = Evaluator(holdout, behavior=behavior, seed=seed)
+    found = {limit.of: costs.evaluate(policy, of=limit.of, method=method) for limit in criteria.constraints}
+    baseline = criteria.baseline
+    if baseline is None:
+        return found
+    same = criteria.discount == 1.0
+    returns = costs if same else Evaluator(holdout, behavior=behavior, discount=criteria.discount, seed=seed)
+    if isinstance(baseline, float):
+        return {**found, "return": returns.evaluate(policy, of="return", method=method)}
+    if isinstance(baseline, str):
+        return {**found, "gain": returns.gain(policy, assurance=criteria.assurance)}
+    ours, theirs = (returns.evaluate(one, of="return", method=method) for one in (policy, baseline))
+    return {**found, "gain": _difference(ours, theirs)}
+
+
+def decide(
+    holdout: Dataset, policy: Any, estimates: Mapping[str, Estimate], criteria: Criteria, *, look: int = 1
+) -> Verdict:
+    """Hold estimates against limits, and put the verdict in sentences."""
     tail = criteria.tail(look)
     following = criteria.tail(look + 1) if look < criteria.looks else tail
-    require_judgeable(holdout, policy, criteria, behavior=behavior)
-    costs = Evaluator(holdout, behavior=behavior, seed=seed)
     n, spread = len(criteria.names), float(np.std(holdout.returns))
     levels = _Levels(tail, tail / n, following, following / n, spread)
     findings = [
-        _finding(
-            str(limit),
-            limit.limit,
-            costs.evaluate(policy, of=limit.of, method=METHODS[criteria.assurance]),
-            criteria,
-            levels,
-            limit=limit,
-        )
+        _finding(str(limit), limit.limit, estimates[limit.of], criteria, levels, limit=limit)
         for limit in criteria.constraints
     ]
     if criteria.baseline is not None:
-        same = criteria.discount == 1.0
-        returns = costs if same else Evaluator(holdout, behavior=behavior, discount=criteria.discount, seed=seed)
-        findings.append(_of_return(returns, policy, criteria, levels))
+        words, threshold = _asked_of_return(criteria)
+        findings.append(_finding(words, threshold, estimates[criteria.names[-1]], criteria, levels))
     decision = _decision(findings)
     logged, rolled_out = _further(decision, findings)
     return Verdict(
@@ -148,19 +168,14 @@ class _Levels:
     deviation: float = math.nan
 
 
-def _of_return(evaluator: Evaluator, policy: Any, criteria: Criteria, levels: _Levels) -> Finding:
-    baseline, method = criteria.baseline, METHODS[criteria.assurance]
-    margin = f" by at least {criteria.margin:g}" if criteria.margin else ""
+def _asked_of_return(criteria: Criteria) -> tuple[str, float]:
+    """Return what is asked of the return, in words, and the least that it may be."""
+    baseline, margin = criteria.baseline, f" by at least {criteria.margin:g}" if criteria.margin else ""
     if isinstance(baseline, float):
-        threshold = baseline + criteria.margin
-        found = evaluator.evaluate(policy, of="return", method=method)
-        return _finding(f"expected return at least {threshold:g}", threshold, found, criteria, levels)
-    if isinstance(baseline, str):
-        found = evaluator.gain(policy, assurance=criteria.assurance)
-        return _finding(f"expected return above the logger's{margin}", criteria.margin, found, criteria, levels)
-    ours, theirs = (evaluator.evaluate(one, of="return", method=method) for one in (policy, baseline))
-    told = f"expected return above that of '{policy_name(baseline)}'{margin}"
-    return _finding(told, criteria.margin, _difference(ours, theirs), criteria, levels)
+        least = baseline + criteria.margin
+        return f"expected return at least {least:g}", least
+    whose = "the logger's" if isinstance(baseline, str) else f"that of '{policy_name(baseline)}'"
+    return f"expected return above {whose}{margin}", criteria.margin
 
 
 def _difference(ours: Estimate, theirs: Estimate) -> Estimate:
