@@ -2,9 +2,9 @@
 
 A study: candidates are learned from one log (cloned; cloned without what is rare; the best of what is not rare) or
 fixed (the logger with less noise, the logger half turned to danger); of two of them, drawn at random, the one with the
-most cautious return in a second log is taken to the gate on a third, of n episodes. The truth is exact. Limits are multiples of what the selected one
-truly costs, so that at .5, .8 and 1 every GO is false, and margins are set about its true gain. Estimates are made once
-a study and held against every limit by the gate's own rules.
+most cautious return in a second log is taken to the gate on a third, of n episodes. The truth is exact. Limits are
+multiples of what the selected one truly costs, so that at .5, .8 and 1 every GO is false, and margins are set about its
+true gain. Estimates are made once a study and held against every limit by the gate's own rules.
 
 With ``--follow``: studies of 300 episodes under a plan of five looks; whoever is told that evidence is insufficient
 logs as many further episodes as the verdict suggests, and looks again on all of them.
