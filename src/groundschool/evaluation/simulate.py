@@ -173,6 +173,7 @@ def _dataset(env: gym.Env[Any, Any], rows: _Rows, n_actions: int, episode_ids: l
         final_action_masks=None if masks is None else masks[1],
         n_actions=n_actions,
         horizon=_horizon(env),
+        return_range=getattr(env.unwrapped, "return_range", None),
         episode_ids=np.array(episode_ids),
     )
 
