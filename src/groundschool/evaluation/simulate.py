@@ -278,6 +278,7 @@ def _has_own_simulator(env: gym.Env[Any, Any]) -> bool:
 
 
 def env_name(env: gym.Env[Any, Any]) -> str:
+    """Return the id of an environment, or the name of its class."""
     spec = getattr(env, "spec", None)
     return spec.id if spec is not None else type(env.unwrapped).__name__
 

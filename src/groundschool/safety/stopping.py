@@ -27,8 +27,7 @@ Decision = Literal["harm", "safe", "undecided"]
 Design = Literal["sequential", "fixed"]
 
 NEVER_SAFE = -1
-MOST_EPISODES = 1_000_000
-_FARTHEST = 100_000  # nobody plans for more rollouts than this
+MOST_EPISODES = 100_000  # nobody plans for more rollouts than this
 _STEPS = 400  # numbers of episodes looked at when it is said how many more would decide
 
 
@@ -156,7 +155,8 @@ class StoppingRule:
         """Return about how many episodes a new campaign would take if events came at this rate; None if too many."""
         if rate == self.limit:
             return None
-        for n in np.unique(np.geomspace(1, _FARTHEST, _STEPS).astype(np.int64)).tolist():
+        for step in np.unique(np.geomspace(1, MOST_EPISODES, _STEPS).astype(np.int64)):
+            n = int(step)
             if rate < self.limit and self._says_safe(math.ceil(rate * n), n):
                 return max(n, self.min_episodes)
             if rate > self.limit and self._says_harm(math.floor(rate * n), n):

@@ -46,6 +46,11 @@ class CampaignDirectory:
         return bool(self.record["status"] == "finished")
 
     @property
+    def kept(self) -> bool:
+        """Whether any episode is there."""
+        return self.finished or any(entry.is_dir() for entry in self._folder().iterdir())
+
+    @property
     def broken_off(self) -> list[int]:
         """Episodes, counted from 0, that were begun and did not come to their end; one entry an attempt."""
         return list(self.record["broken_off"])
@@ -59,12 +64,15 @@ class CampaignDirectory:
             If one of them is damaged, or missing before a later one.
         """
         if self.finished:
-            return [Dataset.load(self.path / LOG)]
-        folder = self.path / EPISODES
-        for entry in folder.iterdir() if folder.is_dir() else ():
+            log = Dataset.load(self.path / LOG)
+            if log.fingerprint != self.record["result"]["fingerprint"]:
+                raise InputError(f"{self.path / LOG} is not the log that {RECORD} tells of. Restore it from a copy.")
+            return [log]
+        folder = self._folder()
+        for entry in folder.iterdir():
             if token_of(entry) is not None:  # half an episode, left by a kill
                 shutil.rmtree(entry, ignore_errors=True)
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         for i, name in enumerate(names):
             if name != _name(i):
                 raise InputError(f"{self.path}: episode {_name(i)} is missing. Restore it from a copy, or begin anew.")
@@ -74,26 +82,34 @@ class CampaignDirectory:
     def begin(self, index: int) -> None:
         """Say that an episode begins; one that was begun before, and is not there, is remembered as broken off."""
         marker = self._begun(index)
-        if marker.exists():
-            self._write(broken_off=[*self.broken_off, index])
-        else:
-            marker.parent.mkdir(exist_ok=True)
-            marker.touch()
+        with _writing(self.path):
+            if marker.exists():
+                self._write(broken_off=[*self.broken_off, index])
+            else:
+                marker.touch()
 
     def append(self, index: int, episode: Dataset) -> None:
         """Keep an episode; when this returns it is there for good."""
         place = self.path / EPISODES / _name(index)
-        episode.save(place)
-        _sync(place)
-        self._begun(index).unlink(missing_ok=True)
+        with _writing(self.path):
+            episode.save(place)
+            _sync(place)
+            self._begun(index).unlink(missing_ok=True)
 
     def finish(self, log: Dataset, result: Mapping[str, Any]) -> None:
         """Put all episodes into one log, then write the result, then remove the single episodes."""
         if not self.finished:
-            log.save(self.path / LOG, force=(self.path / LOG).exists())
-            _sync(self.path / LOG)
-            self._write(status="finished", result=dict(result))
+            with _writing(self.path):
+                shutil.rmtree(self.path / LOG, ignore_errors=True)  # from an end that was interrupted
+                log.save(self.path / LOG)
+                _sync(self.path / LOG)
+                self._write(status="finished", result=dict(result))
         shutil.rmtree(self.path / EPISODES, ignore_errors=True)
+
+    def _folder(self) -> Path:
+        folder = self.path / EPISODES
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _begun(self, index: int) -> Path:
         return self.path / EPISODES / f"{_name(index)}.begun"
@@ -117,21 +133,25 @@ def open_campaign(path: Path, plan: Plan) -> Iterator[CampaignDirectory]:
     fresh = {"format": FORMAT, "format_version": FORMAT_VERSION, "status": "running", "plan_sha256": plan.sha256}
     fresh |= {"plan": plan.to_json(), "broken_off": [], "result": None}
     inspect(path, plan)
-    try:
+    made = [place for place in (path, *path.parents) if not place.exists()]
+    with _writing(path):
         path.mkdir(parents=True, exist_ok=True)
         held = _hold(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}). Choose a writable place.") from None
+    directory = None
     try:
         record = inspect(path, plan)
         if record is None:
-            _write_record(path, fresh)
-        yield CampaignDirectory(path, record or fresh)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}). What is there stays; run the same campaign again "
-            "to go on."
-        ) from error
+            with _writing(path):
+                _write_record(path, fresh)
+        directory = CampaignDirectory(path, record or fresh)
+        yield directory
+    except InputError:
+        if made and (directory is None or not directory.kept):  # bad input leaves nothing behind
+            shutil.rmtree(path, ignore_errors=True)
+            for parent in made[1:]:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
+        raise
     finally:
         if held is not None:
             held.close()
@@ -169,6 +189,18 @@ def inspect(path: Path, plan: Plan) -> dict[str, Any] | None:
             "once episodes are seen: go on with the same one, or begin a new campaign elsewhere."
         )
     return dict(record)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the file system says into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}). Whatever episodes are there stay: run the same "
+            "campaign again to go on, or choose a writable place."
+        ) from error
 
 
 def _difference(before: Any, now: Mapping[str, Any]) -> str:
