@@ -1,4 +1,4 @@
-"""``groundschool rollout``: a saved policy in an environment, counted and seeded, and stopped where a limit is given."""
+"""``groundschool rollout``: a saved policy in an environment, counted and seeded, and stopped by a limit if asked."""
 
 from __future__ import annotations
 

@@ -106,11 +106,7 @@ class EpisodeCosts:
     def _computed(
         self, name: str, expression: Expression, observation: NDArray[Any], reward: float, info: Mapping[str, Any]
     ) -> float:
-        numbers_ = _numbers(observation)
-        named = {"observation" if len(numbers_) == 1 else f"observation_{i}": x for i, x in enumerate(numbers_)}
-        named |= (
-            dict(zip(self.feature_names, numbers_, strict=False)) if len(numbers_) == len(self.feature_names) else {}
-        )
+        named = observed(observation, self.feature_names)
         named |= {"reward": reward}
         for key, value in info.items():
             if not isinstance(value, numbers.Real | np.bool_):
@@ -131,5 +127,8 @@ class EpisodeCosts:
         return value
 
 
-def _numbers(observation: NDArray[Any]) -> list[float]:
-    return [float(x) for x in np.asarray(observation, np.float64).ravel()]
+def observed(observation: NDArray[Any], feature_names: Sequence[str] = ()) -> dict[str, float]:
+    """Return the numbers of an observation by what an expression may call them."""
+    values = [float(x) for x in np.asarray(observation, np.float64).ravel()]
+    named = {"observation" if len(values) == 1 else f"observation_{i}": x for i, x in enumerate(values)}
+    return named | (dict(zip(feature_names, values, strict=True)) if len(values) == len(feature_names) else {})

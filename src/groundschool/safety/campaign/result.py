@@ -12,6 +12,7 @@ import numpy as np
 
 from groundschool.data import Dataset
 from groundschool.evaluation.bounds.running import running_bounds
+from groundschool.evaluation.episode_costs import observed
 from groundschool.evaluation.intervals import Interval, finite_or_none
 from groundschool.safety.campaign.plan import Plan
 from groundschool.safety.campaign.prediction import Comparison, compare
@@ -103,6 +104,21 @@ def count(plan: Plan, log: Dataset) -> tuple[int, int]:
     return int(harmed.sum()), int((harmed | cut).sum())
 
 
+def began_with(plan: Plan, log: Dataset) -> int:
+    """Return how many episodes began where the limited cost's expression held already: no action led there.
+
+    0 where the cost is no expression, or one that asks for more than the observation.
+    """
+    expression = plan.expressions.get(plan.constraint.name)
+    if expression is None:
+        return 0
+    first = [observed(log.observations[row], plan.feature_names) for row in log.starts[:-1]]
+    if not set(expression.names) <= set(first[0]):
+        return 0
+    found = expression.evaluate({name: np.array([one[name] for one in first]) for name in expression.names})
+    return int((np.broadcast_to(found, len(first)) > 0).sum())
+
+
 def conclude(
     plan: Plan, log: Dataset, decision: Decision, broken_off: Sequence[int] = (), path: Path | None = None
 ) -> Campaign:
@@ -133,7 +149,7 @@ def conclude(
         interval=interval,
         return_=seen_return,
         reasons=_reasons(plan, decision, events, possible, n, lower, upper),
-        notes=(about_return, *_notes(plan, possible - events, broken_off)),
+        notes=(about_return, *_notes(plan, log, possible - events, broken_off)),
         comparisons=tuple(compare(one, *seen[one.of]) for one in plan.predicted),
         broken_off=tuple(broken_off),
         plan=plan,
@@ -202,12 +218,17 @@ def _reasons(
     return tuple(said)
 
 
-def _notes(plan: Plan, censored: int, broken_off: Sequence[int]) -> list[str]:
+def _notes(plan: Plan, log: Dataset, censored: int, broken_off: Sequence[int]) -> list[str]:
     notes = []
     if censored:
         notes.append(
             f"{censored:,} episodes were cut before the time limit of {plan.horizon:,} steps: they count as harmful "
             "where safety is to be shown, as harmless where harm is."
+        )
+    if begun := began_with(plan, log):
+        notes.append(
+            f"{begun:,} of {log.n_episodes:,} episodes began with {plan.constraint.name}: that is no consequence of an "
+            "action, and by itself is not counted."
         )
     if plan.horizon is None:
         notes.append(
