@@ -11,7 +11,9 @@ import pytest
 from scipy import stats
 
 import groundschool as gs
+from groundschool.data.features import Feature
 from groundschool.errors import InputError
+from groundschool.policies.intake import Intake
 from groundschool.policies.third_party import wrap
 from groundschool.safety.sequential import lower_bound, upper_bound
 from groundschool.safety.stopping import StoppingRule
@@ -164,12 +166,8 @@ def test_an_episode_that_begins_with_the_cost_is_said():
 
 
 def test_features_are_known_by_the_names_of_the_policy():
-    rng = np.random.default_rng(0)
-    ends = np.arange(60) % 3 == 2
-    log = gs.Dataset.from_arrays(
-        rng.random((60, 2)), rng.integers(2, size=60), np.zeros(60), ends, ~ends & False, features=["bg", "meal"]
-    )
-    policy = gs.train(log, "bc", steps=3, hidden=(4,))
+    policy = wrap(lambda seen: np.tile([0.5, 0.5], (len(seen), 1)), n_actions=2, name="by hand")
+    policy.intake = Intake((Feature("bg"), Feature("meal")), (2,), "float32")
 
     class Sugar(Ward):
         observation_space = gym.spaces.Box(0.0, 300.0, (2,))
@@ -187,7 +185,6 @@ def test_features_are_known_by_the_names_of_the_policy():
     )
     assert (result.decision, result.dataset.costs["hypo"][:3].tolist()) == ("harm", [0.0, 1.0, 0.0])
     assert [feature.name for feature in result.dataset.features] == ["bg", "meal"]
-    assert result.plan.policy["sha256"]
 
 
 def test_json_survives_and_holds_the_plan():
@@ -195,6 +192,7 @@ def test_json_survives_and_holds_the_plan():
     facts = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert facts["plan"]["constraint"] == {"name": "cost", "kind": "probability", "limit": 0.05}
     assert facts["plan_sha256"] == result.plan.sha256
+    assert len(facts["plan"]["policy"]["sha256"]) == 64
     assert facts["return"]["lower"] is None
     assert facts["fingerprint"] == result.dataset.fingerprint
     assert facts["comparisons"][0]["agreement"] == "inside"

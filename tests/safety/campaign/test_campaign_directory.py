@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,10 @@ import groundschool as gs
 from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.policies import TabularPolicy
-from groundschool.safety.campaign import directory as folders
 from wards import POLICY, Ward
 
-LIMIT = gs.Constraint("cost", limit=0.3)
-WHOLE = {"max_episodes": 9, "min_episodes": 9, "seed": 4, "constraint": gs.Constraint("cost", limit=0.35)}
+N = 5
+WHOLE = {"max_episodes": N, "min_episodes": N, "seed": 4, "constraint": gs.Constraint("cost", limit=0.6)}
 
 
 class Killed(BaseException):
@@ -38,10 +38,16 @@ def facts(result):
     return {name: value for name, value in said.items() if name != "broken_off"}
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """No test here takes the power away."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 @pytest.fixture(scope="module")
 def whole():
     result = run(Ward(0.05))
-    assert result.episodes == 9
+    assert result.episodes == N
     return facts(result)
 
 
@@ -63,9 +69,12 @@ def test_a_finished_campaign_is_shown_and_nothing_runs(whole, tmp_path):
     assert env.episodes == 0
 
 
-@pytest.mark.parametrize("error", [RuntimeError, OSError, KeyboardInterrupt, Killed])
+@pytest.mark.parametrize(
+    "error",
+    [Killed, *(pytest.param(each, marks=pytest.mark.slow) for each in (RuntimeError, OSError, KeyboardInterrupt))],
+)
 def test_an_environment_that_fails_at_any_step_is_taken_up(error, whole, tmp_path):
-    for step in range(1, 28):
+    for step in range(1, 3 * N + 1):
         out = tmp_path / str(step)
 
         def fail(total, step=step):
@@ -79,22 +88,31 @@ def test_an_environment_that_fails_at_any_step_is_taken_up(error, whole, tmp_pat
         env = Ward(0.05)
         result = run(env, out)
         assert facts(result) == whole
-        assert env.episodes == 9 - len(kept)
+        assert env.episodes == N - len(kept)
         assert result.broken_off == ((step - 1) // 3,)
         assert any("1 attempt at an episode did not come to an end" in note for note in result.notes)
 
 
-@pytest.mark.parametrize("error", [OSError, Killed])
-@pytest.mark.parametrize(
-    ("owner", "name"),
-    [(os, "replace"), (os, "fsync"), (Dataset, "save"), (Path, "touch"), (Path, "unlink"), (folders.shutil, "rmtree")],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
+WRITERS = [(os, "replace"), (os, "fsync"), (Dataset, "save"), (Path, "touch"), (Path, "unlink"), (shutil, "rmtree")]
+
+
+@pytest.mark.parametrize("error", [Killed, pytest.param(OSError, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("owner", "name"), WRITERS, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_failure_in_any_write_is_taken_up(owner, name, error, whole, tmp_path, monkeypatch):
-    """The k-th call of each function that writes fails, before or after it did its work, for every fifth k."""
+    every_call_fails_once(owner, name, error, whole, tmp_path, monkeypatch, stride=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("owner", "name"), WRITERS, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_failure_in_every_single_write_is_taken_up(owner, name, whole, tmp_path, monkeypatch):
+    every_call_fails_once(owner, name, Killed, whole, tmp_path, monkeypatch, stride=1)
+
+
+def every_call_fails_once(owner, name, error, whole, tmp_path, monkeypatch, stride):
+    """The k-th call of a function that writes fails, before or after it did its work."""
     genuine = getattr(owner, name)
     for after in (False, True):
-        for k in range(1, 200, 5):
+        for k in range(1, 200, stride):
             out, calls = tmp_path / f"{after}-{k}", 0
 
             def failing(*args, k=k, after=after, **options):
@@ -109,10 +127,8 @@ def test_a_failure_in_any_write_is_taken_up(owner, name, error, whole, tmp_path,
 
             with monkeypatch.context() as patch:
                 patch.setattr(owner, name, failing)
-                try:
+                with contextlib.suppress(Killed, InputError, OSError):
                     run(Ward(0.05), out)
-                except (Killed, InputError, OSError):
-                    pass
             assert facts(run(Ward(0.05), out)) == whole
             assert facts(run(Ward(0.05), out)) == whole
             assert not (out / "episodes").exists()
@@ -121,21 +137,21 @@ def test_a_failure_in_any_write_is_taken_up(owner, name, error, whole, tmp_path,
 
 
 def test_a_kill_from_outside_is_taken_up(whole, tmp_path):
-    """The process ends in the middle of the fifth episode, without any goodbye."""
+    """The process ends in the middle of the fourth episode, without any goodbye."""
     script = (
         "import os, sys; sys.path[:0] = [sys.argv[2]]\n"
         "import groundschool as gs\n"
         "from wards import POLICY, Ward\n"
-        "env = Ward(0.05, on_step=lambda total: os._exit(9) if total == 14 else None)\n"
-        "gs.campaign(env, POLICY, out=sys.argv[1], max_episodes=9, min_episodes=9, seed=4,\n"
-        "            constraint=gs.Constraint('cost', limit=0.35))\n"
+        "env = Ward(0.05, on_step=lambda total: os._exit(9) if total == 11 else None)\n"
+        "gs.campaign(env, POLICY, out=sys.argv[1], max_episodes=5, min_episodes=5, seed=4,\n"
+        "            constraint=gs.Constraint('cost', limit=0.6))\n"
     )
     tests = Path(__file__).parents[2]
     killed = subprocess.run([sys.executable, "-c", script, tmp_path / "out", tests], check=False, cwd=tmp_path)
     assert killed.returncode == 9
     result = run(Ward(0.05), tmp_path / "out")
     assert facts(result) == whole
-    assert result.broken_off == (4,)
+    assert result.broken_off == (3,)
 
 
 def test_half_an_episode_left_by_a_kill_is_no_episode(whole, tmp_path):
@@ -163,9 +179,9 @@ def unfinished(out, episodes=3):
 OTHER = TabularPolicy(np.array([[0.5, 0.5], [0.3, 0.7], [0.8, 0.2]]), name="careful")
 PLANS = [
     ({"seed": 5}, "seed was 4, is 5"),
-    ({"max_episodes": 10}, "max_episodes was 9, is 10"),
+    ({"max_episodes": 10}, "max_episodes was 5, is 10"),
     ({"confidence": 0.9}, "confidence was 0.95, is 0.9"),
-    ({"constraint": gs.Constraint("cost", limit=0.36)}, "constraint.limit was 0.35, is 0.36"),
+    ({"constraint": gs.Constraint("cost", limit=0.61)}, "constraint.limit was 0.6, is 0.61"),
     ({"design": "fixed"}, 'design was "sequential", is "fixed"'),
     ({"predicted": {"value": 0.1, "lower": 0.0, "upper": 0.2}}, "predicted was [], is"),
     ({"return_range": (0, 3)}, "return_range was null, is [0.0, 3.0]"),
@@ -229,7 +245,7 @@ def test_another_log_in_a_finished_campaign_is_refused(tmp_path):
     run(Ward(0.05), tmp_path / "out")
     other = run(Ward(0.05), seed=5).dataset
     other.save(tmp_path / "out" / "log", force=True)
-    with pytest.raises(InputError, match="is not the log that campaign.json tells of"):
+    with pytest.raises(InputError, match="is not the log that"):
         run(Ward(0.05), tmp_path / "out")
 
 
@@ -257,4 +273,3 @@ def test_one_process_at_a_time(tmp_path):
 
     run(Ward(0.05, on_step=second), tmp_path / "out")
     assert len(refused) == 1
-    assert threading.active_count() >= 1
