@@ -34,6 +34,17 @@ def test_agreements_by_hand(promise, seen, trusted, agreement, words):
     assert "the probability of any hazard" in found.sentence
 
 
+def test_what_is_about_something_else_says_so():
+    seen = Interval(1.5, 1.0, 2.0, 0.95, "seen", "exact")
+    discounted = compare(Predicted("return", 1.0, 0.5, 2.0, 0.95, discount=0.9), seen, "the mean return", "{:.4g}")
+    assert discounted.agreement == "no prediction"
+    assert "was discounted (0.9 a step)" in discounted.sentence
+    shorter = compare(Predicted("return", 1.0, 0.5, 2.0, 0.95, horizon=20), seen, "the mean return", "{:.4g}", 80)
+    assert "(of episodes of at most 20 steps, where those run have at most 80)" in shorter.sentence
+    same = compare(Predicted("return", 1.0, 0.5, 2.0, 0.95, horizon=80), seen, "the mean return", "{:.4g}", 80)
+    assert "steps" not in same.sentence
+
+
 def test_joint_confidence_adds_what_each_may_miss():
     predicted = Predicted(OF, 0.02, 0.01, 0.03, 0.9)
     found = compare(predicted, Interval(0.2, 0.1, 0.3, 0.99, "seen", "exact"), "it", "{:.1%}")
@@ -78,6 +89,7 @@ ROWS = [
     ({"value": 0.1, "lower": 0.0, "upper": 0.3, "of": "return"}, "no estimate of 'probability:hazard'"),
     ({"estimates": 3}, "is no list"),
     ({"estimates": [3]}, "predicted is int"),
+    ({"value": 0.1, "lower": 0.0, "upper": 0.3, "horizon": "long"}, "horizon is 'long'"),
     ([], "there is: nothing"),
     (3, "predicted is int '3'"),
 ]

@@ -28,6 +28,10 @@ class Predicted:
     method : str
         The estimator; "" where unknown.
     trusted : bool
+    discount : float
+        A discounted return is another quantity than that of an episode, and promises nothing about it.
+    horizon : int or None
+        Steps of the episodes that it is about.
     """
 
     of: str
@@ -37,6 +41,8 @@ class Predicted:
     confidence: float
     method: str = ""
     trusted: bool = True
+    discount: float = 1.0
+    horizon: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values; None for what is infinite."""
@@ -48,7 +54,20 @@ class Predicted:
             "confidence": self.confidence,
             "method": self.method,
             "trusted": self.trusted,
+            "discount": self.discount,
+            "horizon": self.horizon,
         }
+
+    @property
+    def nothing_promised(self) -> str | None:
+        """Why there is no promise to keep, as the end of a sentence; None where there is one."""
+        if not self.trusted:
+            return "was not trusted"
+        if self.of == "return" and self.discount != 1.0:
+            return f"was discounted ({self.discount:g} a step), which a sum of rewards is not"
+        if not (math.isfinite(self.lower) or math.isfinite(self.upper)):
+            return "had no bounds"
+        return None
 
 
 @dataclass(frozen=True)
@@ -110,7 +129,7 @@ def predictions(given: Any, of: str, policy: str) -> tuple[Predicted, ...]:
     return tuple(one for one in kept if one is not None)
 
 
-def compare(predicted: Predicted, seen: Interval, what: str, form: str) -> Comparison:
+def compare(predicted: Predicted, seen: Interval, what: str, form: str, horizon: int | None = None) -> Comparison:
     """Hold a prediction against what was seen.
 
     Both intervals hold at their own confidence; that both do has a probability of at least ``1 - (1 - c1) - (1 - c2)``
@@ -124,6 +143,8 @@ def compare(predicted: Predicted, seen: Interval, what: str, form: str) -> Compa
         The quantity in words.
     form : str
         A format for its values, e.g. "{:.1%}".
+    horizon : int, optional
+        Steps of the episodes seen; said where the prediction was about others.
     """
     joint = max(predicted.confidence + seen.confidence - 1.0, 0.0)
     known = (predicted.lower, predicted.upper)
@@ -133,9 +154,10 @@ def compare(predicted: Predicted, seen: Interval, what: str, form: str) -> Compa
 
     promise = f"Offline, {what} was predicted as {said(predicted.value)} [{said(known[0])}, {said(known[1])}]"
     promise += f" at {predicted.confidence:.0%}"
+    if horizon is not None and predicted.horizon not in (None, horizon):
+        promise += f" (of episodes of at most {predicted.horizon:,} steps, where those run have at most {horizon:,})"
     outcome = f"the episodes show {said(seen.value)} [{said(seen.lower)}, {said(seen.upper)}] at {seen.confidence:.0%}"
-    if not predicted.trusted or not (math.isfinite(known[0]) or math.isfinite(known[1])):
-        why = "was not trusted" if not predicted.trusted else "had no bounds"
+    if (why := predicted.nothing_promised) is not None:
         return Comparison(
             predicted,
             seen,
@@ -210,7 +232,11 @@ def _read(given: Any, of: str, policy: str) -> Predicted:
         raise InputError(f"predicted: confidence is {confidence:g}, expected a number between 0 and 1, such as 0.95.")
     trusted = facts.get("trusted", True)
     method = str(facts.get("method") or "")
-    return Predicted(str(facts.get("of") or of), value, lower, upper, confidence, method, bool(trusted))
+    discount, horizon = _number(facts, "discount", 1.0), facts.get("horizon")
+    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int)):
+        raise InputError(f"predicted: horizon is {horizon!r}, expected a whole number of steps.")
+    of = str(facts.get("of") or of)
+    return Predicted(of, value, lower, upper, confidence, method, bool(trusted), discount, horizon)
 
 
 def _mapping(given: Any) -> dict[str, Any]:

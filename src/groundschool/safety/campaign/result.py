@@ -150,7 +150,7 @@ def conclude(
         return_=seen_return,
         reasons=_reasons(plan, decision, events, possible, n, lower, upper),
         notes=(about_return, *_notes(plan, log, possible - events, broken_off)),
-        comparisons=tuple(compare(one, *seen[one.of]) for one in plan.predicted),
+        comparisons=tuple(compare(one, *seen[one.of], plan.horizon) for one in plan.predicted),
         broken_off=tuple(broken_off),
         plan=plan,
         dataset=log,
@@ -219,7 +219,10 @@ def _reasons(
 
 
 def _notes(plan: Plan, log: Dataset, censored: int, broken_off: Sequence[int]) -> list[str]:
-    notes = []
+    notes = [
+        "This holds for episodes that do not depend on one another, of this policy in this environment as both are; "
+        "where either changes, count again."
+    ]
     if censored:
         notes.append(
             f"{censored:,} episodes were cut before the time limit of {plan.horizon:,} steps: they count as harmful "
