@@ -25,6 +25,8 @@ _HOME = {
     "convert": "groundschool.data",
     "coverage": "groundschool.data.coverage",
     "evaluate": "groundschool.evaluation.evaluate",
+    "gain": "groundschool.evaluation.gain",
+    "gate": "groundschool.safety.gate",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -46,11 +48,13 @@ if TYPE_CHECKING:
     from groundschool.errors import InputError
     from groundschool.evaluation import calibration, collect, mismatch, q_sanity, rollout
     from groundschool.evaluation.evaluate import evaluate
+    from groundschool.evaluation.gain import gain
     from groundschool.pipeline import run
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
     from groundschool.safety.campaign.run import campaign
     from groundschool.safety.constraints import Constraint
+    from groundschool.safety.gate import gate
     from groundschool.safety.selection import select
     from groundschool.training import train, train_population
 
@@ -70,6 +74,8 @@ __all__ = [
     "convert",
     "coverage",
     "evaluate",
+    "gain",
+    "gate",
     "load",
     "mismatch",
     "plot",

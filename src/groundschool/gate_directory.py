@@ -1,0 +1,161 @@
+"""The directory of a gate: criteria frozen before the holdout is opened, a ledger of looks, and the last verdict.
+
+The ledger is discipline, not security: whoever deletes the directory, or judges elsewhere, has looked in secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from groundschool.data import Dataset
+from groundschool.errors import InputError
+from groundschool.run_directory import write_json, write_text
+from groundschool.safety.criteria import Criteria
+from groundschool.safety.verdict import Verdict
+
+LEDGER, VERDICT = "gate.json", "verdict.json"
+FORMAT, FORMAT_VERSION = "groundschool gate", 1
+
+
+class GateDirectory:
+    """One policy's way through one gate.
+
+    Parameters
+    ----------
+    path : Path
+        It need not exist; nothing is written before a look is opened.
+
+    Raises
+    ------
+    InputError
+        If something else is there, or its ledger cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists() and not (path / LEDGER).is_file() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(
+                f"{path} exists and holds no ledger of a gate (no {LEDGER}), so that it is left as it is. Choose "
+                "another place with --out."
+            )
+        self.ledger = self._read()
+
+    @property
+    def looks(self) -> list[dict[str, Any]]:
+        """What was opened so far: look, log, episodes and decision (None where it was not reached)."""
+        found: list[dict[str, Any]] = [] if self.ledger is None else self.ledger["looks"]
+        return found
+
+    def open(self, criteria: Criteria, policy_fingerprint: str, holdout: Dataset) -> int:
+        """Record that a holdout is opened, and return which look that is.
+
+        A look that was opened before on the same episodes and left without a verdict, by a crash, is taken up. One that
+        has its verdict is the same look again: it gives the same verdict.
+
+        Raises
+        ------
+        InputError
+            If the criteria or the policy are not those of the ledger, or no look is left.
+        """
+        ledger = self.ledger or {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "criteria": criteria.to_json(),
+            "criteria_fingerprint": criteria.fingerprint,
+            "policy_fingerprint": policy_fingerprint,
+            "looks": [],
+        }
+        self._require_same(ledger, criteria, policy_fingerprint)
+        looks = ledger["looks"]
+        for entry in looks:
+            if entry["log"] == holdout.fingerprint:
+                return int(entry["look"])
+        look = len(looks) + 1
+        if look > criteria.looks:
+            planned = "one look was" if criteria.looks == 1 else f"{criteria.looks} looks were"
+            raise InputError(
+                f"{self.path}: {planned} planned, and taken, on {looks[-1]['episodes']:,} episodes. Another look at "
+                "more of them is another chance to be wrong: a plan of several is declared before the first (--looks)."
+            )
+        criteria.tail(look)
+        entry = {"look": look, "log": holdout.fingerprint, "episodes": holdout.n_episodes, "decision": None}
+        self._write({**ledger, "looks": [*looks, entry]})
+        return look
+
+    def record(self, verdict: Verdict) -> None:
+        """Write a verdict, and that its look was decided."""
+        assert self.ledger is not None
+        write_json(self.path / VERDICT, verdict.to_json())
+        write_text(self.path / "verdict.md", markdown(verdict))
+        looks = [
+            {**entry, "decision": verdict.decision} if entry["look"] == verdict.look else entry
+            for entry in self.ledger["looks"]
+        ]
+        self._write({**self.ledger, "looks": looks})
+
+    def _require_same(self, ledger: Mapping[str, Any], criteria: Criteria, policy_fingerprint: str) -> None:
+        if ledger["criteria_fingerprint"] != criteria.fingerprint:
+            before, now = ledger["criteria"], criteria.to_json()
+            name = next((key for key in now if before.get(key) != now[key]), "baseline")
+            raise InputError(
+                f"{self.path}: criteria are fixed before the first look, and these are others ({name} was "
+                f"{_short(before.get(name))}, is {_short(now[name])}). Use those, or open another gate, on other "
+                "episodes, with --out."
+            )
+        if ledger["policy_fingerprint"] != policy_fingerprint:
+            raise InputError(
+                f"{self.path}: another policy was taken to this gate, and a holdout is opened for one. Judge this one "
+                "on episodes that were not looked at, with another --out."
+            )
+
+    def _read(self) -> dict[str, Any] | None:
+        if not (self.path / LEDGER).is_file():
+            return None
+        try:
+            found = json.loads((self.path / LEDGER).read_text(encoding="utf-8"))
+            good = found["format"] == FORMAT and isinstance(found["looks"], list)
+            version = found["format_version"]
+        except (OSError, ValueError, KeyError, TypeError):
+            good, version = False, 0
+        if not good or version != FORMAT_VERSION:
+            raise InputError(
+                f"{self.path / LEDGER} cannot be read as a ledger of this version. Restore it; without it nobody knows "
+                "how often the holdout was looked at."
+            )
+        ledger: dict[str, Any] = found
+        return ledger
+
+    def _write(self, ledger: dict[str, Any]) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.path / LEDGER, ledger)
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}). Choose a writable place with --out."
+            ) from None
+        self.ledger = ledger
+
+
+def markdown(verdict: Verdict) -> str:
+    """Return a verdict as a page of Markdown."""
+    lines = [f"# {verdict.decision}: {verdict.policy}", ""]
+    lines += [f"- {reason}" for reason in verdict.reasons]
+    lines += ["", "## What this rests on", "", *(f"- {one}" for one in verdict.assumptions)]
+    lines += [
+        "",
+        "GO means that the stated criteria held under these assumptions. It is no clearance by any regulator.",
+        "",
+        f"Look {verdict.look} of {verdict.criteria.looks}, on {verdict.episodes:,} episodes (log "
+        f"`{verdict.log[:12]}`), criteria `{verdict.criteria.fingerprint[:12]}`, policy "
+        f"`{verdict.policy_fingerprint[:12] or 'code'}`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,0 +1,109 @@
+"""The ledger of looks: what was fixed stays fixed, what was opened was opened, and a crash is no verdict."""
+
+import json
+
+import numpy as np
+import pytest
+
+import groundschool as gs
+from groundschool.gate_directory import LEDGER, VERDICT, GateDirectory
+from groundschool.safety.criteria import Criteria
+from groundschool.safety.gate import judge
+
+LIMIT = gs.Constraint("harm", limit=0.3)
+POLICY = gs.TabularPolicy([[0.0, 1.0], [0.0, 1.0]], name="always 1")
+
+
+def bandit(n):
+    rng = np.random.default_rng(0)
+    state, action = rng.integers(0, 2, n), rng.integers(0, 2, n)
+    harmed = rng.random(n) < 0.1
+    return gs.Dataset.from_arrays(
+        state, action, -harmed.astype(float), np.ones(n, bool), np.zeros(n, bool), costs={"harm": harmed.astype(float)},
+        propensities=np.full(n, 0.5), n_actions=2, final_observations=state, return_range=(-1.0, 0.0), horizon=1,
+    )  # fmt: skip
+
+
+FEW, MORE, MOST = bandit(60), bandit(120), bandit(240)
+
+
+def look(path, criteria, log, policy="p"):
+    directory = GateDirectory(path)
+    number = directory.open(criteria, policy, log)
+    directory.record(judge(log, POLICY, criteria, look=number))
+    return number
+
+
+def test_one_look_is_taken_once_and_gives_the_same_verdict_again(tmp_path):
+    criteria = Criteria((LIMIT,))
+    assert look(tmp_path / "gate", criteria, FEW) == 1
+    before = (tmp_path / "gate" / VERDICT).read_bytes()
+    assert look(tmp_path / "gate", criteria, FEW) == 1
+    assert (tmp_path / "gate" / VERDICT).read_bytes() == before
+    with pytest.raises(gs.InputError, match=r"one look was planned, and taken, on 60 episodes\. .* \(--looks\)"):
+        look(tmp_path / "gate", criteria, MORE)
+    assert len(GateDirectory(tmp_path / "gate").looks) == 1
+
+
+def test_a_plan_of_several_looks_is_followed_to_its_end(tmp_path):
+    criteria = Criteria((LIMIT,), looks=2)
+    assert [look(tmp_path, criteria, log) for log in (FEW, MORE)] == [1, 2]
+    with pytest.raises(gs.InputError, match="2 looks were planned, and taken"):
+        look(tmp_path, criteria, MOST)
+    told = json.loads((tmp_path / LEDGER).read_text())
+    assert [(one["look"], one["episodes"], one["decision"] is None) for one in told["looks"]] == [
+        (1, 60, False), (2, 120, False)
+    ]  # fmt: skip
+    assert json.loads((tmp_path / VERDICT).read_text())["tail"] == pytest.approx(0.05 / 4)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "policy", "says"),
+    [
+        (Criteria((gs.Constraint("harm", limit=0.4),), looks=2), "p", r"criteria are fixed .* \(constraints was"),
+        (Criteria((LIMIT,), looks=3), "p", "looks was 2, is 3"),
+        (Criteria((LIMIT,), looks=2, confidence=0.9), "p", r"confidence was 0\.95, is 0\.9"),
+        (Criteria((LIMIT,), looks=2), "q", "another policy was taken to this gate"),
+    ],
+)
+def test_what_was_fixed_is_not_changed_after_a_look(tmp_path, criteria, policy, says):
+    look(tmp_path, Criteria((LIMIT,), looks=2), FEW)
+    before = (tmp_path / LEDGER).read_bytes()
+    with pytest.raises(gs.InputError, match=says):
+        look(tmp_path, criteria, MORE, policy)
+    assert (tmp_path / LEDGER).read_bytes() == before
+
+
+def test_a_crash_after_opening_counts_as_a_look_and_is_no_verdict(tmp_path, monkeypatch):
+    criteria = Criteria((LIMIT,))
+    GateDirectory(tmp_path).open(criteria, "p", FEW)
+    assert [one["decision"] for one in GateDirectory(tmp_path).looks] == [None]
+    assert not (tmp_path / VERDICT).exists()
+    with pytest.raises(gs.InputError, match="one look was planned"):
+        look(tmp_path, criteria, MORE)
+    assert look(tmp_path, criteria, FEW) == 1  # taken up
+    assert GateDirectory(tmp_path).looks[0]["decision"] is not None
+
+
+def test_nothing_is_written_before_a_look(tmp_path):
+    GateDirectory(tmp_path / "gate")
+    assert not (tmp_path / "gate").exists()
+
+
+def test_what_is_no_gate_is_left_as_it_is(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(gs.InputError, match=r"holds no ledger of a gate"):
+        GateDirectory(tmp_path)
+    with pytest.raises(gs.InputError, match=r"holds no ledger of a gate"):
+        GateDirectory(tmp_path / "mine.txt")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": "x", "format_version": 1, "looks": []}', '{"format": "groundschool gate"}',
+             '{"format": "groundschool gate", "format_version": 2, "looks": []}'],
+)  # fmt: skip
+def test_a_ledger_that_cannot_be_read_is_not_started_anew(tmp_path, text):
+    (tmp_path / LEDGER).write_text(text)
+    with pytest.raises(gs.InputError, match="cannot be read as a ledger of this version"):
+        GateDirectory(tmp_path)
+    assert (tmp_path / LEDGER).read_text() == text
