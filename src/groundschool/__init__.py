@@ -19,6 +19,7 @@ _HOME = {
     "InputError": "groundschool.errors",
     "TabularPolicy": "groundschool.policies",
     "calibration": "groundschool.evaluation",
+    "campaign": "groundschool.safety.campaign.run",
     "check": "groundschool.data.check",
     "collect": "groundschool.evaluation",
     "convert": "groundschool.data",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from groundschool.pipeline import run
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
+    from groundschool.safety.campaign.run import campaign
     from groundschool.safety.constraints import Constraint
     from groundschool.safety.gate import gate
     from groundschool.safety.selection import select
@@ -66,6 +68,7 @@ __all__ = [
     "TabularPolicy",
     "__version__",
     "calibration",
+    "campaign",
     "check",
     "collect",
     "convert",

@@ -111,6 +111,24 @@ def rollout(summary: Mapping[str, Any]) -> Table:
     return facts(f"{summary['name']}  ({level} intervals)", rows)
 
 
+def campaign(result: Mapping[str, Any]) -> Table:
+    """Return what rollouts that stop by a limit showed."""
+    plan = result["plan"]
+    name, level = plan["constraint"]["name"], f"{result['confidence']:.0%}"
+    cut = f", {result['censored']:,} cut before it was known" if result["censored"] else ""
+    returned = result["return"]
+    described = returned["lower"] is None and returned["upper"] is None
+    rows = {
+        "decision": result["decision"].upper(),
+        "episodes": f"{result['episodes']:,} of at most {plan['max_episodes']:,}, seed {plan['seed']}",
+        "design": plan["design"],
+        f"with {name}": f"{result['events']:,}{cut}",
+        f"P({name})": f"{interval(result['interval'], '{:.2%}')}, limit {plan['constraint']['limit']:.2%}",
+        "return": f"{returned['value']:.2f}" if described else interval(returned, "{:.2f}"),
+    }
+    return facts(f"{plan['policy']['name']} in {plan['environment']['name']}  ({level} intervals)", rows)
+
+
 def interval(value: Mapping[str, Any], form: str) -> str:
     """Return ``12.3 [10.1, 14.5]``."""
     lower, upper = (form.format(bound) if bound is not None else "∞" for bound in (value["lower"], value["upper"]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -13,8 +13,11 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
 from groundschool.data import Dataset
+from groundschool.data.expressions import Expression
 from groundschool.errors import InputError
 from groundschool.evaluation._checks import checked_probabilities, require_actions
+from groundschool.evaluation.episode_costs import EpisodeCosts
+from groundschool.evaluation.episode_rows import Rows
 from groundschool.policies.policy import Policy, sample_actions
 
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)  # wrappers that change neither the law nor what is seen
@@ -79,20 +82,26 @@ def simulate(
     episodes = _whole(episodes, "episodes", 1)
     seed = _whole(seed, "seed", 0)
     max_steps = _whole(max_steps, "max_steps", 1)
+    require_steppable(env, policy)
+    if _has_own_simulator(env):
+        result: Simulation = env.unwrapped.simulate(policy, episodes, seed)  # type: ignore[attr-defined]
+        return result
+    return _step_through(env, policy, episodes, seed, max_steps)
+
+
+def require_steppable(env: Any, policy: Any) -> None:
+    """Raise `InputError` unless this environment can be stepped through with this policy."""
     if not isinstance(env, gym.Env):
         raise InputError(
             f"env is a {type(env).__name__}, expected a gymnasium.Env, e.g. gymnasium.make('CartPole-v1')."
         )
     if not isinstance(env.action_space, gym.spaces.Discrete):
         raise InputError(
-            f"environment {_name(env)} has action space {env.action_space}, "
+            f"environment {env_name(env)} has action space {env.action_space}, "
             "and only Discrete actions are supported so far."
         )
-    require_actions(policy, int(env.action_space.n), f"environment {_name(env)}")
-    if _has_own_simulator(env):
-        result: Simulation = env.unwrapped.simulate(policy, episodes, seed)  # type: ignore[attr-defined]
-        return result
-    return _step_through(env, policy, episodes, seed, max_steps)
+    require_actions(policy, int(env.action_space.n), f"environment {env_name(env)}")
+    _observation_kind(env)
 
 
 def collect(
@@ -105,106 +114,93 @@ def collect(
     return simulate(env, policy, episodes, seed, max_steps=max_steps).dataset
 
 
-@dataclass
-class _Rows:
-    """One list a column; the arrays are made once, at the end."""
+def single_episode(
+    env: gym.Env[Any, Any],
+    policy: Policy,
+    seed: int,
+    index: int,
+    *,
+    costs: Mapping[str, Expression] | None = None,
+    required: Sequence[str] = (),
+    feature_names: Sequence[str] = (),
+    max_steps: int = 100_000,
+) -> Dataset:
+    """Step through one episode of a sequence in which any episode can be run again by itself.
 
-    observations: list[NDArray[Any]] = field(default_factory=list)
-    actions: list[int] = field(default_factory=list)
-    propensities: list[float] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-    costs: list[float | None] = field(default_factory=list)
-    terminated: list[bool] = field(default_factory=list)
-    truncated: list[bool] = field(default_factory=list)
-    masks: list[NDArray[np.bool_] | None] = field(default_factory=list)
-    final_observations: list[NDArray[Any]] = field(default_factory=list)
-    final_masks: list[NDArray[np.bool_] | None] = field(default_factory=list)
-    ends: list[str] = field(default_factory=list)
+    Unlike those of `simulate`, the draws of the policy and of the environment have streams of their own, both spawned
+    from ``(seed, index)``.
+
+    Parameters
+    ----------
+    env, policy, max_steps
+        As in `simulate`; `require_steppable` has been asked.
+    seed, index : int
+        At least 0; the episode's id is ``"{seed}-{index}"``.
+    costs : mapping from name to Expression, optional
+        Costs beside those in ``info["cost"]``; see `EpisodeCosts`.
+    required : sequence of str
+        Costs without which the episode is broken off at its first step: nothing would be learned of them.
+    feature_names : sequence of str
+        What expressions may call the numbers of an observation.
+
+    Returns
+    -------
+    Dataset
+        One episode.
+
+    Raises
+    ------
+    InputError
+        As `simulate`.
+    """
+    for_environment, for_policy = np.random.SeedSequence((seed, index)).spawn(2)
+    rows = Rows(EpisodeCosts(env_name(env), cost_name(env), costs or {}, feature_names, required))
+    reset_with, rng = int(for_environment.generate_state(1)[0]), np.random.default_rng(for_policy)
+    _run(env, policy, rows, reset_with, rng, index, max_steps)
+    return rows.dataset(n_actions_of(env), time_limit(env), [f"{seed}-{index}"], return_range_of(env))
 
 
 def _step_through(env: gym.Env[Any, Any], policy: Policy, episodes: int, seed: int, max_steps: int) -> Simulation:
+    rng = np.random.default_rng(seed)
+    rows = Rows(EpisodeCosts(env_name(env), cost_name(env)))
+    for i in range(episodes):
+        _run(env, policy, rows, seed + i, rng, i, max_steps)
+    ids = [f"{seed}-{i}" for i in range(episodes)]
+    log = rows.dataset(n_actions_of(env), time_limit(env), ids, return_range_of(env))
+    return Simulation(log, np.array(rows.ends))
+
+
+def _run(
+    env: gym.Env[Any, Any],
+    policy: Policy,
+    rows: Rows,
+    reset_with: int,
+    rng: np.random.Generator,
+    index: int,
+    max_steps: int,
+) -> None:
+    """Append one episode to the rows."""
     assert isinstance(env.action_space, gym.spaces.Discrete)
     n_actions, first_action = int(env.action_space.n), int(env.action_space.start)
     offset, dtype = _observation_kind(env)
-    rng = np.random.default_rng(seed)
-    rows = _Rows()
-    for i in range(episodes):
-        raw, info = env.reset(seed=seed + i)
+    raw, info = env.reset(seed=reset_with)
+    observation, mask = _observation(raw, offset, dtype), _mask(info, n_actions)
+    for _ in range(max_steps):
+        masks = None if mask is None else mask[None]
+        probabilities = checked_probabilities(policy, observation[None], masks, n_actions)
+        action = int(sample_actions(probabilities, rng)[0])
+        rows.decided(observation, mask, action, float(probabilities[0, action]))
+        raw, reward, terminated, truncated, info = env.step(first_action + action)
         observation, mask = _observation(raw, offset, dtype), _mask(info, n_actions)
-        for _ in range(max_steps):
-            masks = None if mask is None else mask[None]
-            probabilities = checked_probabilities(policy, observation[None], masks, n_actions)
-            action = int(sample_actions(probabilities, rng)[0])
-            rows.observations.append(observation)
-            rows.masks.append(mask)
-            rows.actions.append(action)
-            rows.propensities.append(float(probabilities[0, action]))
-            raw, reward, terminated, truncated, info = env.step(first_action + action)
-            observation, mask = _observation(raw, offset, dtype), _mask(info, n_actions)
-            rows.rewards.append(float(reward))
-            rows.costs.append(None if info.get("cost") is None else float(info["cost"]))
-            rows.terminated.append(bool(terminated))
-            rows.truncated.append(bool(truncated) and not terminated)  # nothing to bootstrap from after a real end
-            if terminated or truncated:
-                break
-        else:
-            raise InputError(
-                f"environment {_name(env)}: episode {i} did not end within {max_steps:,} steps. "
-                "Add a limit, gymnasium.wrappers.TimeLimit(env, max_episode_steps=...), or raise max_steps."
-            )
-        rows.final_observations.append(observation)
-        rows.final_masks.append(mask)
-        rows.ends.append(str(info.get("end") or ("terminated" if terminated else "truncated")))
-    return Simulation(_dataset(env, rows, n_actions, [f"{seed}-{i}" for i in range(episodes)]), np.array(rows.ends))
-
-
-def _dataset(env: gym.Env[Any, Any], rows: _Rows, n_actions: int, episode_ids: list[str]) -> Dataset:
-    masks = _masks(env, rows, n_actions)
-    return Dataset.from_arrays(
-        np.stack(rows.observations),
-        np.array(rows.actions, dtype=np.int64),
-        np.array(rows.rewards, dtype=np.float64),
-        np.array(rows.terminated, dtype=np.bool_),
-        np.array(rows.truncated, dtype=np.bool_),
-        costs=_costs(env, rows),
-        propensities=np.array(rows.propensities, dtype=np.float64),
-        action_masks=None if masks is None else masks[0],
-        final_observations=np.stack(rows.final_observations),
-        final_action_masks=None if masks is None else masks[1],
-        n_actions=n_actions,
-        horizon=_horizon(env),
-        return_range=getattr(env.unwrapped, "return_range", None),
-        episode_ids=np.array(episode_ids),
-    )
-
-
-def _costs(env: gym.Env[Any, Any], rows: _Rows) -> dict[str, NDArray[np.float64]] | None:
-    missing = sum(cost is None for cost in rows.costs)
-    if missing == len(rows.costs):
-        return None
-    if missing:
+        rows.arrived(observation, float(reward), bool(terminated), bool(truncated), info)
+        if terminated or truncated:
+            break
+    else:
         raise InputError(
-            f"environment {_name(env)}: info['cost'] is missing in {missing:,} of {len(rows.costs):,} steps "
-            f"(first at step {rows.costs.index(None):,}). Give it in every step, 0.0 where nothing happened, "
-            "or in none."
+            f"environment {env_name(env)}: episode {index} did not end within {max_steps:,} steps. "
+            "Add a limit, gymnasium.wrappers.TimeLimit(env, max_episode_steps=...), or raise max_steps."
         )
-    name = next((str(layer.cost_name) for layer in _layers(env) if hasattr(layer, "cost_name")), "cost")
-    return {name: np.array(rows.costs, dtype=np.float64)}
-
-
-def _masks(env: gym.Env[Any, Any], rows: _Rows, n_actions: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    given = [mask for mask in rows.masks if mask is not None]
-    if not given:
-        return None
-    if len(given) < len(rows.masks):
-        raise InputError(
-            f"environment {_name(env)}: info['action_mask'] is missing in {len(rows.masks) - len(given):,} of "
-            f"{len(rows.masks):,} steps. Give it in every reset and step, or in none."
-        )
-    everything = np.ones(n_actions, dtype=np.bool_)
-    # After an end nobody acts: environments give no mask there, or one that forbids everything.
-    final = [everything if mask is None or not mask.any() else mask for mask in rows.final_masks]
-    return np.stack(given), np.stack(final)
+    rows.ended(observation, mask, str(info.get("end") or ("terminated" if terminated else "truncated")))
 
 
 def _mask(info: Mapping[str, Any], n_actions: int) -> NDArray[np.bool_] | None:
@@ -224,7 +220,7 @@ def _observation_kind(env: gym.Env[Any, Any]) -> tuple[int, Any]:
         return int(space.start), np.int64
     if not isinstance(space, gym.spaces.Box):
         raise InputError(
-            f"environment {_name(env)} has observation space {space}, expected Box or Discrete. "
+            f"environment {env_name(env)} has observation space {space}, expected Box or Discrete. "
             "Wrap it: gymnasium.wrappers.FlattenObservation(env)."
         )
     if space.dtype in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -241,7 +237,7 @@ def _observation(raw: Any, offset: int, dtype: Any) -> NDArray[Any]:
     return observation if observation.ndim else observation[None]
 
 
-def _layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
+def env_layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
     """Yield an environment, then what it wraps, down to the innermost."""
     while isinstance(env, gym.Wrapper):
         yield env
@@ -249,17 +245,34 @@ def _layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
     yield env
 
 
-def _horizon(env: gym.Env[Any, Any]) -> int | None:
+def return_range_of(env: gym.Env[Any, Any]) -> tuple[float, float] | None:
+    """Return the range of an episode's return, where the environment declares one as ``return_range``."""
+    declared: tuple[float, float] | None = getattr(env.unwrapped, "return_range", None)
+    return declared
+
+
+def time_limit(env: gym.Env[Any, Any]) -> int | None:
     """Return the time limit that holds: the tightest TimeLimit around the environment, or the environment's own."""
-    limits = [int(layer._max_episode_steps) for layer in _layers(env) if isinstance(layer, TimeLimit)]
+    limits = [int(layer._max_episode_steps) for layer in env_layers(env) if isinstance(layer, TimeLimit)]
     own = getattr(env.unwrapped, "horizon", None)
     if isinstance(own, int | np.integer) and own > 0:
         limits.append(int(own))
     return min(limits, default=None)
 
 
+def n_actions_of(env: gym.Env[Any, Any]) -> int:
+    """Return the number of actions of an environment with discrete ones."""
+    assert isinstance(env.action_space, gym.spaces.Discrete)
+    return int(env.action_space.n)
+
+
+def cost_name(env: gym.Env[Any, Any]) -> str:
+    """Return what the environment calls the number in ``info["cost"]``."""
+    return next((str(layer.cost_name) for layer in env_layers(env) if hasattr(layer, "cost_name")), "cost")
+
+
 def _has_own_simulator(env: gym.Env[Any, Any]) -> bool:
-    *wrappers, core = _layers(env)
+    *wrappers, core = env_layers(env)
     if not callable(getattr(core, "simulate", None)) or any(type(wrapper) not in _TRANSPARENT for wrapper in wrappers):
         return False
     order = type(core).__mro__
@@ -271,7 +284,8 @@ def _has_own_simulator(env: gym.Env[Any, Any]) -> bool:
     return "step" not in vars(core) and depth("simulate") <= min(depth("step"), depth("reset"))
 
 
-def _name(env: gym.Env[Any, Any]) -> str:
+def env_name(env: gym.Env[Any, Any]) -> str:
+    """Return the id of an environment, or the name of its class."""
     spec = getattr(env, "spec", None)
     return spec.id if spec is not None else type(env.unwrapped).__name__
 
