@@ -24,6 +24,7 @@ _HOME = {
     "convert": "groundschool.data",
     "coverage": "groundschool.data.coverage",
     "evaluate": "groundschool.evaluation.evaluate",
+    "gain": "groundschool.evaluation.gain",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from groundschool.errors import InputError
     from groundschool.evaluation import calibration, collect, mismatch, q_sanity, rollout
     from groundschool.evaluation.evaluate import evaluate
+    from groundschool.evaluation.gain import gain
     from groundschool.pipeline import run
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
@@ -67,6 +69,7 @@ __all__ = [
     "convert",
     "coverage",
     "evaluate",
+    "gain",
     "load",
     "mismatch",
     "plot",

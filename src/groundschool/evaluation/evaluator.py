@@ -13,6 +13,8 @@ import numpy as np
 
 from groundschool.data import Dataset
 from groundschool.errors import InputError, suggest
+from groundschool.evaluation import pairing
+from groundschool.evaluation._checks import policy_name
 from groundschool.evaluation.behavior import resolve_behavior
 from groundschool.evaluation.diagnostics.agreement import ALARM, COMPARED, LEAST_EFFECTIVE, agreement
 from groundschool.evaluation.diagnostics.history import history_signs
@@ -87,22 +89,51 @@ class Evaluator:
         question = Question.parse(of, self.log)
         if question.kind == "probability" and self.discount != 1.0:
             raise InputError(f"of={of!r}: a probability has no discount. Use discount=1, or ask for the cost.")
-        tail = one_sided_tail(confidence) / 2.0
+        one_sided_tail(confidence)
         name, choice = self._choose(method)
         settings = _checked(name, options, self.seed)
         cases, found = self._answer(policy, question, name, settings)
-        problem = cases[-1][0]
-        diagnoses = self._diagnoses(policy, question, name, cases)
-        reasons = (*found.reasons, *(reason for d in diagnoses for reason in d.reasons))
-        notes = (*choice, *found.notes, *(note for d in diagnoses for note in d.notes))
         possible = question.possible(self.log, self.discount)
+        diagnoses = self._diagnoses(policy, question, name, cases)
+        found = dataclasses.replace(found, notes=(*choice, *found.notes))
+        return self._judged(of, policy, name, found, diagnoses, possible, confidence)
+
+    def gain(
+        self, policy: Any, *, assurance: str = "finite-sample", confidence: float = 0.95, **options: Any
+    ) -> Estimate:
+        """Estimate how much more return a policy gets than the logger; as in `groundschool.gain`."""
+        one_sided_tail(confidence)
+        question = Question.parse("return", self.log)
+        low, high = question.possible(self.log, self.discount)
+        name, choice = self._choose(pairing.method_of(assurance, self.log, self.discount))
+        settings = _checked(name, options, self.seed)
+        cases, found = self._answer(policy, question, name, settings)
+        found = pairing.paired(assurance, cases, found, settings)
+        found = dataclasses.replace(found, notes=(*choice, *found.notes))
+        diagnoses = self._diagnoses(policy, question, name, cases)
+        return self._judged("gain", policy, name, found, diagnoses, (low - high, high - low), confidence)
+
+    def _judged(
+        self,
+        of: str,
+        policy: Any,
+        name: str,
+        found: Estimation,
+        diagnoses: list[Diagnosis],
+        possible: tuple[float, float],
+        confidence: float,
+    ) -> Estimate:
+        """Put together what was found, and take the bounds back where anything speaks against them."""
+        tail = one_sided_tail(confidence) / 2.0
+        reasons = (*found.reasons, *(reason for d in diagnoses for reason in d.reasons))
+        notes = (*found.notes, *(note for d in diagnoses for note in d.notes))
         bounds: Bounds = found.bounds if not reasons else lambda tail: possible
         claimed, (lower, upper) = found.bounds(tail), bounds(tail)
         facts = {d.name: dict(d.facts) for d in diagnoses}
         ess = found.diagnostics.get("ess", facts.get("weights", {}).get("ess", math.nan))
         return Estimate(
             of=of,
-            policy=problem.policy,
+            policy=policy_name(policy),
             method=name,
             value=float(found.value),
             lower=float(lower),

@@ -38,7 +38,7 @@ _LARGEST = 1e90  # what is above counts for less, so that cubes stay finite
 
 @dataclass(frozen=True, eq=False)
 class Wager:
-    """Payoffs ``weights * (values - baseline) + baseline``, whose mean is at most the mean that is bounded.
+    """Payoffs ``weights * (values - baseline) + baseline + beside``; their mean is at most the mean that is bounded.
 
     Attributes
     ----------
@@ -50,6 +50,8 @@ class Wager:
         The least possible payoff; at most 0.
     shortfall : (n,) or (n, k) float64 or None
         What each takes from the mean that is bounded: the price of limited weights. Only for choosing.
+    beside : (n,) or (n, k) float64 or None
+        What is paid whatever the weights are; not negative.
     """
 
     weights: FloatArray
@@ -57,10 +59,13 @@ class Wager:
     baseline: float = 0.0
     floor: float = 0.0
     shortfall: FloatArray | None = None
+    beside: FloatArray | None = None
 
     def payoffs(self, rows: slice) -> FloatArray:
         """Return the payoffs of some units."""
         paid = self.weights[rows] * (self.values[rows] - self.baseline) + self.baseline
+        if self.beside is not None:
+            paid = paid + self.beside[rows]
         return np.asarray(paid if paid.ndim == 1 else paid.mean(axis=1))
 
 

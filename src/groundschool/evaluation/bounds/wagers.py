@@ -12,6 +12,7 @@ happened or the episode was stopped.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -86,3 +87,30 @@ def stopped_wagers(
         if not stopped.any():
             break
     return found
+
+
+def paired_wagers(
+    weights: FloatArray,
+    stopping: Stopping | None,
+    of_policy: FloatArray,
+    of_logger: FloatArray,
+    taken: IntArray,
+) -> list[Wager]:
+    """Return bets on ``W U + 1 - L``: one more than how far the target's mean outcome is above the logger's.
+
+    Parameters
+    ----------
+    weights : (E,) float64
+        Not negative, of mean 1 at most.
+    stopping : Stopping or None
+        Where the largest ratios are known.
+    of_policy, of_logger : (E,) float64
+        In [0, 1]: what an episode counts for the one, at least, and for the other, at most.
+    taken : (n, k) int64
+        As `arrange` returns it.
+    """
+    beside = (1.0 - of_logger)[taken]
+    found = limited_wagers(weights, of_policy, taken)
+    if stopping is not None:
+        found += stopped_wagers(stopping, of_policy, taken)
+    return [replace(wager, beside=beside) for wager in found]
