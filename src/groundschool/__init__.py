@@ -17,6 +17,8 @@ _HOME = {
     "Feature": "groundschool.data",
     "HazardGrid": "groundschool.envs",
     "InputError": "groundschool.errors",
+    "Pruned": "groundschool.safety.cautious",
+    "Spibb": "groundschool.safety.cautious",
     "TabularPolicy": "groundschool.policies",
     "calibration": "groundschool.evaluation",
     "check": "groundschool.data.check",
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from groundschool.pipeline import run
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
+    from groundschool.safety.cautious import Pruned, Spibb
     from groundschool.safety.constraints import Constraint
     from groundschool.safety.selection import select
     from groundschool.training import train, train_population
@@ -61,6 +64,8 @@ __all__ = [
     "Feature",
     "HazardGrid",
     "InputError",
+    "Pruned",
+    "Spibb",
     "TabularPolicy",
     "__version__",
     "calibration",
