@@ -105,6 +105,7 @@ OUT_OF_RANGE = [
     (("gate", "assurance"), "heuristic", "gate.assurance is 'heuristic', expected one of"),
     (("gate", "discount"), 0.0, "gate.discount is 0.0, expected a number > 0 and <= 1"),
     (("gate", "share"), 1.0, "gate.share is 1.0, expected a number > 0 and < 1"),
+    (("gate", "certify"), "yes", "gate.certify is 'yes', expected true or false"),
     (("gate", "seed"), -1, "gate.seed is -1, expected a whole number"),
     (("rollouts", "episodes"), 1, "rollouts.episodes is 1, expected a whole number >= 2"),
     (("rollouts", "seed"), -1, "rollouts.seed is -1"),

@@ -230,7 +230,9 @@ class GateConfig(Section):
     """What the chosen policy must show, on held-out episodes that nothing else looks at: the share ``share`` of them.
 
     On the rest candidates are compared; the best is taken to the gate. ``baseline`` is "logger", a return, or "none";
-    the other keys are those of `groundschool.gate`.
+    the other keys are those of `groundschool.gate`. With ``certify`` a policy is also made that can be certified from
+    what was logged for training alone: the logger without actions of estimated danger, learned on a third of it and
+    judged by the same limits on the rest, with finite-sample bounds.
     """
 
     constraints: tuple[ConstraintConfig, ...] = ()
@@ -240,6 +242,7 @@ class GateConfig(Section):
     assurance: Literal["asymptotic", "finite-sample"] = "asymptotic"
     discount: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
     share: Share = 0.5
+    certify: Flag = False
     seed: Seed = 0
 
     @model_validator(mode="after")

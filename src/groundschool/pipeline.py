@@ -20,8 +20,10 @@ from groundschool.report.export import export
 from groundschool.report.facts import Outcome
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_json, write_text
 from groundschool.stages import (
+    Certified,
     Judgement,
     World,
+    certify,
     check_candidates,
     check_evaluation,
     check_gate,
@@ -69,6 +71,8 @@ class Study:
         Everybody in order, the logger among them; empty without a ``[gate]``.
     policy : Policy or None
         What was taken to the gate.
+    certified : Certified or None
+        The policy that was made to be certified, with what can be shown of it; None unless ``gate.certify``.
     """
 
     config: StudyConfig
@@ -82,6 +86,7 @@ class Study:
     verdict: Verdict | None = None
     standings: tuple[Standing, ...] = ()
     policy: Policy | None = None
+    certified: Certified | None = None
 
     @property
     def exit_code(self) -> int:
@@ -147,6 +152,7 @@ def run(
         policies = _train(world, config, directory, stage, progress=progress)
         answers, problem = _evaluate(policies, world, config, stage)
         standings, chosen, verdict = _gate(policies, world, config, directory, stage)
+        certified = _certify(chosen, world, config, directory, stage)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
             references = judge_references(world, config)
@@ -159,7 +165,7 @@ def run(
             references,
             answers,
             problem,
-            Outcome(standings, verdict) if standings else None,
+            Outcome(standings, verdict, certified) if standings else None,
             timings=directory.manifest["timings"],
             command=command or f"groundschool.run({str(path / 'config.json')!r})",
         )
@@ -167,7 +173,18 @@ def run(
             report = export(data, directory.path)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
     return Study(
-        config, path, world.log, world.holdout, policies, judgements, report, answers, verdict, standings, chosen
+        config,
+        path,
+        world.log,
+        world.holdout,
+        policies,
+        judgements,
+        report,
+        answers,
+        verdict,
+        standings,
+        chosen,
+        certified,
     )
 
 
@@ -330,6 +347,20 @@ def _gate(
     write_json(directory / "verdict.json", verdict.to_json())
     stage.say(verdict.decision)
     return standings, policies[chosen], verdict
+
+
+def _certify(
+    chosen: Policy | None, world: World, config: StudyConfig, directory: RunDirectory, stage: _Stages
+) -> Certified | None:
+    """Make what can be certified from the training part alone, and keep it as a bundle."""
+    if config.gate is None or not config.gate.certify:
+        return None
+    with stage("certify", "certifying: a policy made for it, with bounds that hold at every number of episodes"):
+        found = certify(chosen, world, config)
+    stage.say(f"{found.policy.name}: {found.verdict.decision}")
+    if isinstance(found.policy, DiscretePolicy) and not (directory / "certified").is_dir():
+        found.policy.save(directory / "certified")
+    return found
 
 
 def _judge(policies: Mapping[str, Policy], world: World, config: StudyConfig, stage: _Stages) -> dict[str, Judgement]:

@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from groundschool.data.check import Findings
     from groundschool.evaluation import Calibration, Mismatch, QSanity, Rollout
     from groundschool.evaluation.answers import Answers
+    from groundschool.evaluation.estimate import Estimate
     from groundschool.evaluation.tabular import ExactValue, TabularModel
     from groundschool.policies import Policy
     from groundschool.policies.network import NetworkPolicy
     from groundschool.safety.criteria import Criteria
     from groundschool.safety.ranking import Standing
     from groundschool.safety.verdict import Verdict
+
+
+CERTIFIED_SHARE = 1.0 / 3.0  # of the training part is studied, the rest shows it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ def parted(log: Dataset, share: float, seed: int) -> NDArray[np.bool_]:
     n = int(unit.max()) + 1
     if n < 2:
         what = "one episode" if log.groups is None else "episodes of one group"
-        raise InputError(f"the holdout has {what}, and a gate needs some that nothing else looks at. Hold out more.")
+        raise InputError(f"there is {what} to divide, and some must be left that nothing else looks at. Log more.")
     drawn = np.zeros(n, np.bool_)
     drawn[np.random.default_rng([seed, 5]).permutation(n)[: min(max(round(share * n), 1), n - 1)]] = True
     return np.asarray(drawn[unit.reshape(-1)])
@@ -265,6 +269,14 @@ def check_gate(world: World, config: StudyConfig) -> None:
     assert world.gated is not None
     try:
         require_answerable(world.gated, criteria_of(config))
+        if config.gate.certify:
+            require_answerable(world.train, certifiable_criteria(config))
+            if world.train.propensities is None:
+                raise InputError(
+                    "certify = true needs the propensities of the logged actions, and this log has none: without them "
+                    "nothing is finite-sample. Leave it out."
+                )
+            parted(world.train, 1.0 - CERTIFIED_SHARE, config.gate.seed)
     except InputError as error:
         raise InputError(f"gate: {error}") from None
 
@@ -292,6 +304,48 @@ def open_gate(policy: Policy, world: World, config: StudyConfig) -> Verdict:
     assert world.gated is not None
     assert config.gate is not None
     return judge_at_gate(world.gated, policy, criteria_of(config), seed=config.gate.seed)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Certified:
+    """A policy made to be certified from the training part alone, and what can be shown of it.
+
+    Attributes
+    ----------
+    policy : Policy
+    studied : int
+        Episodes that it was made from.
+    verdict : Verdict
+        On the others, by finite-sample bounds.
+    promised : mapping of str to Estimate, or empty
+        By question: the same kind of bounds on the policy that was taken to the gate, on the selection part.
+    """
+
+    policy: Policy
+    studied: int
+    verdict: Verdict
+    promised: Mapping[str, Estimate]
+
+
+def certify(chosen: Policy | None, world: World, config: StudyConfig) -> Certified:
+    """Make a policy from a third of the training part, and judge it on the rest by finite-sample bounds."""
+    from groundschool.safety.cautious import Pruned
+    from groundschool.safety.gate import ask
+    from groundschool.safety.gate import judge as judge_at_gate
+
+    assert config.gate is not None
+    criteria = certifiable_criteria(config)
+    shown_on = parted(world.train, 1.0 - CERTIFIED_SHARE, config.gate.seed)
+    studied, rest = world.train.select(~shown_on), world.train.select(shown_on)
+    policy = Pruned(name="pruned")(studied, config.gate.seed)
+    verdict = judge_at_gate(rest, policy, criteria, seed=config.gate.seed)
+    promised = {} if chosen is None else ask(world.holdout, chosen, criteria, seed=config.gate.seed)
+    return Certified(policy, studied.n_episodes, verdict, promised)
+
+
+def certifiable_criteria(config: StudyConfig) -> Criteria:
+    """Return the gate's criteria with finite-sample bounds required."""
+    return dataclasses.replace(criteria_of(config), assurance="finite-sample")
 
 
 def judge(policy: Policy, world: World, config: StudyConfig) -> Judgement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import gymnasium as gym
@@ -12,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from groundschool.envs import HazardGrid
 from groundschool.envs.registration import register
 from groundschool.errors import InputError
+from groundschool.evaluation import collect
 
 UP, RIGHT, DOWN, LEFT = range(4)
 
@@ -155,3 +157,21 @@ def test_rendering_needs_a_mode() -> None:
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="no render_mode"):
         assert env.render() is None
+
+
+@pytest.mark.parametrize("rewards", [{}, {"step_reward": 2.0}, {"step_reward": 0.0, "hazard_reward": 5.0}])
+def test_the_range_of_returns_is_declared_and_holds_the_best_and_the_worst(rewards):
+    """Of the exact best and worst that anybody can do, and of logged episodes."""
+    grid = HazardGrid(size=5, n_hazards=2, horizon=15, slip=0.0, **rewards)
+    low, high = grid.return_range
+    model = grid.model()
+    best = model.optimal().value.return_
+    worst = -dataclasses.replace(model, rewards=-model.rewards).optimal().value.return_
+    assert low <= worst <= best <= high
+    log = collect(grid, grid.logger(1.0), episodes=200, seed=0)
+    assert log.return_range == grid.return_range
+    assert low <= log.returns.min() <= log.returns.max() <= high
+
+
+def test_the_tutorial_returns_between_being_caught_last_and_the_shortest_way():
+    assert HazardGrid().return_range == (-79.0 - 100.0, -27.0 + 50.0)

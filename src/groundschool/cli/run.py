@@ -82,10 +82,14 @@ def _show_outcome(done: Study) -> None:
 
     if done.verdict is None:
         typer.echo("Keep the logger's policy: no candidate stands above it, and nothing was taken to the gate.")
-        return
-    tables.show(table(done.verdict))
-    for reason in done.verdict.reasons:
-        typer.echo(f"- {reason}")
+    else:
+        tables.show(table(done.verdict))
+        for reason in done.verdict.reasons:
+            typer.echo(f"- {reason}")
+    if done.certified is not None:
+        tables.show(table(done.certified.verdict, "certified from the training part alone"))
+        for reason in done.certified.verdict.reasons:
+            typer.echo(f"- {reason}")
 
 
 def _show_plan(planned: dict[str, object]) -> None:

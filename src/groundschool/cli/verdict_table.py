@@ -16,10 +16,11 @@ _STYLE = {"GO": "bold green", "NO-GO": "bold red", "INSUFFICIENT EVIDENCE": "bol
 _STATUS = {"shown": "green", "violated": "bold red", "undecided": "yellow"}
 
 
-def table(verdict: Verdict) -> Table:
+def table(verdict: Verdict, how: str = "") -> Table:
     """Return one row a criterion under the decision."""
     title = Text.assemble((verdict.decision, _STYLE[verdict.decision]), f"  {verdict.policy}, ")
-    title.append(f"{verdict.episodes:,} held-out episodes, look {verdict.look} of {verdict.criteria.looks}")
+    looks = f", look {verdict.look} of {verdict.criteria.looks}" if verdict.criteria.looks > 1 else ""
+    title.append(f"{how or 'held out'}: {verdict.episodes:,} episodes{looks}")
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     shown.add_column("criterion", overflow="fold")
     shown.add_column("estimate", justify="right")

@@ -191,10 +191,11 @@ class HazardGrid(gym.Env[NDArray[np.float32], np.int64]):
     @property
     def return_range(self) -> tuple[float, float]:
         """The least and the largest sum of rewards that an episode can have, whatever is done in it."""
-        ends = (self.hazard_reward, self.goal_reward)
-        before = (0.0, (self.horizon - 1) * self.step_reward)
-        never = self.horizon * self.step_reward
-        return min(never, min(before) + min(ends)), max(never, max(before) + max(ends))
+        longest, nearest = self.horizon - 1, self.layout.distance - 1
+        sums = [self.horizon * self.step_reward]
+        sums += [steps * self.step_reward + self.hazard_reward for steps in (0, longest)]
+        sums += [steps * self.step_reward + self.goal_reward for steps in (nearest, longest)]
+        return min(sums), max(sums)
 
     @cached_property
     def arrival_rewards(self) -> NDArray[np.float64]:

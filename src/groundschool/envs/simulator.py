@@ -60,6 +60,7 @@ def simulate(grid: HazardGrid, policy: Policy, episodes: int, seed: int) -> Simu
         final_observations=grid.observations[final],
         n_actions=_ACTIONS,
         horizon=grid.horizon,
+        return_range=grid.return_range,
         episode_ids=np.array([f"{seed}-{i}" for i in range(episodes)]),
     )
     ends = np.where(layout.hazard_mask, "hazard", np.where(layout.goal_mask, "goal", "timeout"))

@@ -148,10 +148,14 @@ class Outcome:
         The candidates in order, the logger among them, on the selection part.
     verdict
         On the one that stood best; None where that is the logger, so that nothing was taken to the gate.
+    certified
+        The policy that was made to be certified (``verdict``, ``studied`` and what is ``promised`` by the one that was
+        taken to the gate); None where none was.
     """
 
     standings: tuple[Standing, ...]
     verdict: Verdict | None
+    certified: Any = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
     if outcome is None:
         return None
     standings = [_standing(one, outcome.standings) for one in outcome.standings]
+    certified = _certified(outcome)
     if outcome.verdict is None:
         logger = outcome.standings[0]
         return {
@@ -33,6 +34,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
             "assumptions": [],
             "next": "",
             "standings": standings,
+            "certified": certified,
             "criteria": None,
             "episodes": None,
             "confidence": None,
@@ -51,6 +53,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
         "assumptions": list(verdict.assumptions),
         "next": "" if decided else verdict.reasons[-1],
         "standings": standings,
+        "certified": certified,
         "criteria": verdict.criteria.to_json(),
         "episodes": verdict.episodes,
         "confidence": 1.0 - verdict.tail,
@@ -80,6 +83,43 @@ def _argument(finding: Finding, verdict: Verdict) -> dict[str, Any]:
         "confidence": 1.0 - verdict.tail,
         "doubts": list(estimate.reasons),
         "notes": list(estimate.notes),
+    }
+
+
+def _certified(outcome: Outcome) -> dict[str, Any] | None:
+    """Return what finite-sample bounds show of the policy made for them, and of the one taken to the gate."""
+    found = outcome.certified
+    if found is None:
+        return None
+    verdict: Verdict = found.verdict
+    taken = None if outcome.verdict is None else outcome.verdict.policy
+    rows = []
+    for finding in verdict.findings:
+        promised = found.promised.get(finding.of)
+        tail = verdict.tail
+        rows.append(
+            {
+                **_argument(finding, verdict),
+                "promised": None
+                if promised is None
+                else {
+                    "value": promised.value,
+                    "bound": promised.bounds(tail)[1 if finding.is_cost else 0],
+                    "trusted": promised.trusted,
+                },
+            }
+        )
+    return {
+        "decision": verdict.decision,
+        "mark": MARKS[verdict.decision],
+        "claim": verdict.reasons[0],
+        "policy": verdict.policy,
+        "studied": found.studied,
+        "episodes": verdict.episodes,
+        "confidence": 1.0 - verdict.tail,
+        "beside": taken,
+        "rows": rows,
+        "reasons": list(verdict.reasons),
     }
 
 
