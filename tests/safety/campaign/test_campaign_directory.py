@@ -55,7 +55,7 @@ def whole():
 def test_kept_or_not_the_result_is_the_same(whole, tmp_path):
     result = run(Ward(0.05), tmp_path / "out")
     assert facts(result) == whole
-    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == [".lock", "campaign.json", "log"]
+    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == ["campaign.json", "log"]
     assert Dataset.load(tmp_path / "out" / "log").fingerprint == whole["fingerprint"]
     record = json.loads((tmp_path / "out" / "campaign.json").read_text())
     assert record["status"] == "finished"
