@@ -17,6 +17,8 @@ _HOME = {
     "Feature": "groundschool.data",
     "HazardGrid": "groundschool.envs",
     "InputError": "groundschool.errors",
+    "Pruned": "groundschool.safety.cautious",
+    "Spibb": "groundschool.safety.cautious",
     "TabularPolicy": "groundschool.policies",
     "calibration": "groundschool.evaluation",
     "campaign": "groundschool.safety.campaign.run",
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from groundschool.policies import TabularPolicy, load, wrap
     from groundschool.report import plot
     from groundschool.safety.campaign.run import campaign
+    from groundschool.safety.cautious import Pruned, Spibb
     from groundschool.safety.constraints import Constraint
     from groundschool.safety.gate import gate
     from groundschool.safety.selection import select
@@ -65,6 +68,8 @@ __all__ = [
     "Feature",
     "HazardGrid",
     "InputError",
+    "Pruned",
+    "Spibb",
     "TabularPolicy",
     "__version__",
     "calibration",

@@ -211,6 +211,48 @@ class EvaluationConfig(Section):
         return asked
 
 
+class ConstraintConfig(Section):
+    """A limit on a cost: ``probability`` of any in an episode, or ``expected`` sum."""
+
+    name: str
+    kind: Literal["probability", "expected"] = "probability"
+    limit: Annotated[float, Field(gt=0, strict=True)]
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        from groundschool.safety.constraints import Constraint
+
+        Constraint(self.name, kind=self.kind, limit=self.limit)  # its errors are sentences already
+        return self
+
+
+class GateConfig(Section):
+    """What the chosen policy must show, on held-out episodes that nothing else looks at: the share ``share`` of them.
+
+    On the rest candidates are compared; the best is taken to the gate. ``baseline`` is "logger", a return, or "none";
+    the other keys are those of `groundschool.gate`.
+    """
+
+    constraints: tuple[ConstraintConfig, ...] = ()
+    baseline: Literal["logger", "none"] | Annotated[float, Field(strict=True)] = "logger"
+    margin: Annotated[float, Field(strict=True)] = 0.0
+    confidence: Annotated[float, Field(ge=0.5, lt=1, strict=True)] = 0.95
+    assurance: Literal["asymptotic", "finite-sample"] = "asymptotic"
+    discount: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
+    share: Share = 0.5
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        asked = [(one.name, one.kind) for one in self.constraints]
+        for name, kind in asked:
+            if asked.count((name, kind)) > 1:
+                raise elsewhere("constraints", f"limit {name!r} ({kind}) twice: keep the tighter limit.")
+        if not asked and self.baseline == "none":
+            raise ValueError("nothing is asked: give [[gate.constraints]], or a baseline for the return")
+        return self
+
+
 class RolloutConfig(Section):
     """The controlled online phase: seeded episodes of each policy."""
 
@@ -251,6 +293,7 @@ class StudyConfig(Section):
     holdout: HoldoutConfig | None = None
     candidates: Annotated[tuple[CandidateConfig, ...], Field(min_length=1)]
     evaluation: EvaluationConfig = EvaluationConfig()
+    gate: GateConfig | None = None
     rollouts: RolloutConfig | None = None
     mismatch: MismatchConfig = MismatchConfig()
     report: ReportConfig = ReportConfig()

@@ -17,16 +17,21 @@ from groundschool.data import Dataset
 from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
-from groundschool.run_directory import RunDirectory, inspect, open_run, write_text
+from groundschool.report.facts import Outcome
+from groundschool.run_directory import RunDirectory, inspect, open_run, write_json, write_text
 from groundschool.stages import (
     Judgement,
     World,
     check_candidates,
     check_evaluation,
+    check_gate,
     check_log,
+    choose,
+    criteria_of,
     evaluate_offline,
     judge,
     judge_references,
+    open_gate,
     open_world,
     train_candidate,
 )
@@ -35,6 +40,8 @@ from groundschool.study_report import report_data, seeds
 if TYPE_CHECKING:
     from groundschool.data.check import Findings
     from groundschool.evaluation.answers import Answers
+    from groundschool.safety.ranking import Standing
+    from groundschool.safety.verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +63,12 @@ class Study:
         ``report.html``; ``report.json`` beside it has every number.
     answers : dict of str to Answers
         What the held-out episodes say of each policy, by the same names: ``answers["CQL"].estimates``.
+    verdict : Verdict or None
+        Of the gate, on the policy that stood best; None without a ``[gate]``, and where the logger stood best.
+    standings : tuple of Standing
+        Everybody in order, the logger among them; empty without a ``[gate]``.
+    policy : Policy or None
+        What was taken to the gate.
     """
 
     config: StudyConfig
@@ -66,6 +79,14 @@ class Study:
     judgements: dict[str, Judgement]
     report: Path
     answers: dict[str, Answers] = dataclasses.field(default_factory=dict)
+    verdict: Verdict | None = None
+    standings: tuple[Standing, ...] = ()
+    policy: Policy | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 for GO, 3 for NO-GO, 4 for INSUFFICIENT EVIDENCE, and where the logger's policy is to be kept."""
+        return 4 if self.verdict is None else self.verdict.exit_code
 
     def summary(self) -> dict[str, Any]:
         """Return ``report.json``: every number of the report, JSON-ready."""
@@ -117,6 +138,7 @@ def run(
     timings["check"] = _seconds_since(began)
     check_candidates(world, config)
     check_evaluation(world, config)
+    check_gate(world, config)
     with open_run(path, config.resolved(), force=force) as directory:
         stage = _Stages(directory, progress)
         directory.require_versions(versions())
@@ -124,6 +146,7 @@ def run(
         _write_log(world, checked, directory, stage)
         policies = _train(world, config, directory, stage, progress=progress)
         answers, problem = _evaluate(policies, world, config, stage)
+        standings, chosen, verdict = _gate(policies, world, config, directory, stage)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
             references = judge_references(world, config)
@@ -136,13 +159,16 @@ def run(
             references,
             answers,
             problem,
+            Outcome(standings, verdict) if standings else None,
             timings=directory.manifest["timings"],
             command=command or f"groundschool.run({str(path / 'config.json')!r})",
         )
         with stage("report"):
             report = export(data, directory.path)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
-    return Study(config, path, world.log, world.holdout, policies, judgements, report, answers)
+    return Study(
+        config, path, world.log, world.holdout, policies, judgements, report, answers, verdict, standings, chosen
+    )
 
 
 def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, force: bool = False) -> dict[str, Any]:
@@ -157,6 +183,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
     checked = check_log(world, config)
     check_candidates(world, config)
     check_evaluation(world, config)
+    check_gate(world, config)
     return {
         "name": config.name,
         "directory": str(path),
@@ -174,6 +201,9 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
             for candidate in config.candidates
         ],
         "evaluation": list(config.evaluation.methods) if config.evaluation.enabled else [],
+        "gate": None
+        if world.gated is None
+        else {"episodes": world.gated.n_episodes, "criteria": criteria_of(config).to_json()},
         "rollouts": 0 if config.rollouts is None else config.rollouts.episodes,
         "config": config.resolved(),
     }
@@ -272,6 +302,34 @@ def _evaluate(
     if problem:
         stage.say(f"warning: not evaluated offline: {problem}")
     return answers, problem
+
+
+def _gate(
+    policies: Mapping[str, Policy], world: World, config: StudyConfig, directory: RunDirectory, stage: _Stages
+) -> tuple[tuple[Standing, ...], Policy | None, Verdict | None]:
+    """Compare candidates, and take the best to the gate; its episodes are opened for nobody else, and once."""
+    if config.gate is None:
+        return (), None, None
+    from groundschool.safety.candidates import LOGGER
+    from groundschool.safety.comparison import best
+    from groundschool.safety.identity import fingerprint
+
+    assert world.gated is not None
+    with stage("choose", f"choosing on {world.holdout.n_episodes:,} held-out episodes"):
+        standings = choose(policies, world, config)
+    chosen = best(standings).candidate
+    if chosen == LOGGER:
+        stage.say("the logger's own policy stands best: nothing is taken to the gate")
+        return standings, None, None
+    # Before the gate's episodes are opened: a run that is taken up again may not ask them anything else.
+    directory.remember("criteria", criteria_of(config).fingerprint, "what the gate asks")
+    directory.remember("gated episodes", world.gated.fingerprint, "the gate's holdout")
+    directory.remember("taken to the gate", fingerprint(policies[chosen]) or chosen, "what was taken to the gate")
+    with stage("gate", f"gate: {chosen}, on {world.gated.n_episodes:,} episodes that nothing else looked at"):
+        verdict = open_gate(policies[chosen], world, config)
+    write_json(directory / "verdict.json", verdict.to_json())
+    stage.say(verdict.decision)
+    return standings, policies[chosen], verdict
 
 
 def _judge(policies: Mapping[str, Policy], world: World, config: StudyConfig, stage: _Stages) -> dict[str, Judgement]:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from groundschool.evaluation.tabular import ExactValue, TabularModel
     from groundschool.policies import Policy
     from groundschool.policies.network import NetworkPolicy
+    from groundschool.safety.criteria import Criteria
+    from groundschool.safety.ranking import Standing
+    from groundschool.safety.verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +55,8 @@ class World:
         What ended each logged episode.
     train, holdout : Dataset
         What candidates learn from, and episodes that none of them sees.
+    gated : Dataset or None
+        Held-out episodes that the gate alone opens, once; the holdout is then without them.
     """
 
     env: gym.Env[Any, Any] | None
@@ -62,6 +67,7 @@ class World:
     ends: NDArray[np.str_]
     train: Dataset
     holdout: Dataset
+    gated: Dataset | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +86,26 @@ def open_world(config: StudyConfig) -> World:
 
     The same config gives the same world: a freshly logged one is simulated again when a run is resumed.
     """
+    world = _open_world(config)
+    if config.gate is None:
+        return world
+    kept = parted(world.holdout, config.gate.share, config.gate.seed)
+    return dataclasses.replace(world, holdout=world.holdout.select(~kept), gated=world.holdout.select(kept))
+
+
+def parted(log: Dataset, share: float, seed: int) -> NDArray[np.bool_]:
+    """Draw a share of the episodes, or of the groups where there are groups, (E,); at least one, and not all."""
+    unit = np.arange(log.n_episodes) if log.groups is None else np.unique(log.groups, return_inverse=True)[1]
+    n = int(unit.max()) + 1
+    if n < 2:
+        what = "one episode" if log.groups is None else "episodes of one group"
+        raise InputError(f"the holdout has {what}, and a gate needs some that nothing else looks at. Hold out more.")
+    drawn = np.zeros(n, np.bool_)
+    drawn[np.random.default_rng([seed, 5]).permutation(n)[: min(max(round(share * n), 1), n - 1)]] = True
+    return np.asarray(drawn[unit.reshape(-1)])
+
+
+def _open_world(config: StudyConfig) -> World:
     env = None if config.environment is None else make_environment(config.environment)
     model = None if env is None else exact_model(env)
     assert config.holdout is not None
@@ -216,6 +242,56 @@ def evaluate_offline(
     except InputError as error:
         return {}, str(error)
     return found, ""
+
+
+def criteria_of(config: StudyConfig) -> Criteria:
+    """Return what the chosen policy must show."""
+    from groundschool.safety.constraints import Constraint
+    from groundschool.safety.criteria import Criteria
+
+    asked = config.gate
+    assert asked is not None
+    limits = tuple(Constraint(one.name, kind=one.kind, limit=one.limit) for one in asked.constraints)
+    baseline = None if asked.baseline == "none" else asked.baseline
+    return Criteria(limits, baseline, asked.margin, asked.confidence, asked.assurance, asked.discount)
+
+
+def check_gate(world: World, config: StudyConfig) -> None:
+    """Raise `InputError` where the gate asks what this log cannot be asked."""
+    if config.gate is None:
+        return
+    from groundschool.safety.gate import require_answerable
+
+    assert world.gated is not None
+    try:
+        require_answerable(world.gated, criteria_of(config))
+    except InputError as error:
+        raise InputError(f"gate: {error}") from None
+
+
+def choose(policies: Mapping[str, Policy], world: World, config: StudyConfig) -> tuple[Standing, ...]:
+    """Order the candidates on the held-out episodes that the gate leaves to it, the logger among them."""
+    from groundschool.safety.comparison import compare
+
+    asked, criteria = config.gate, criteria_of(config)
+    assert asked is not None
+    return compare(
+        world.holdout,
+        policies,
+        constraints=criteria.constraints,
+        confidence=asked.confidence,
+        discount=asked.discount,
+        seed=asked.seed,
+    )
+
+
+def open_gate(policy: Policy, world: World, config: StudyConfig) -> Verdict:
+    """Judge one policy on the episodes that nothing else looked at."""
+    from groundschool.safety.gate import judge as judge_at_gate
+
+    assert world.gated is not None
+    assert config.gate is not None
+    return judge_at_gate(world.gated, policy, criteria_of(config), seed=config.gate.seed)
 
 
 def judge(policy: Policy, world: World, config: StudyConfig) -> Judgement:

@@ -15,7 +15,7 @@ from groundschool.data.coverage import coverage
 from groundschool.evaluation import clopper_pearson, mean_t
 from groundschool.machine import threads, versions
 from groundschool.policies import GreedyPolicy, NetworkPolicy, Policy
-from groundschool.report.facts import LogFacts, PolicyFacts, ReportData
+from groundschool.report.facts import LogFacts, Outcome, PolicyFacts, ReportData
 from groundschool.stages import Judgement, References, World
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def report_data(
     references: References,
     answers: Mapping[str, Answers],
     not_evaluated: str = "",
+    outcome: Outcome | None = None,
     *,
     timings: Mapping[str, float],
     command: str,
@@ -57,7 +58,9 @@ def report_data(
         device=", ".join(dict.fromkeys(record.device for record in records)) or config.device,
         threads=threads(),
         seeds=seeds(config),
-        fingerprints={"log": world.log.fingerprint, "holdout": world.holdout.fingerprint},
+        fingerprints={"log": world.log.fingerprint, "holdout": world.holdout.fingerprint}
+        | ({} if world.gated is None else {"gate": world.gated.fingerprint}),
+        outcome=outcome,
         grid=getattr(world.env.unwrapped, "layout", None) if world.env is not None else None,
         environment=_environment(config),
         diagnosed_on=_diagnosed_on(config, world),
@@ -111,11 +114,9 @@ def _log_facts(config: StudyConfig, world: World, checked: Findings) -> LogFacts
     known = list(getattr(world.env.unwrapped, "end_names", ())) if world.env is not None and world.logger else []
     ends = list(dict.fromkeys([*known, *(str(end) for end in np.unique(world.ends))]))
     grid = world.env is not None and hasattr(world.env.unwrapped, "layout")
-    own = config.data is not None
     return LogFacts(
         behavior=_behavior(config, world),
-        parts={"train": world.train.n_episodes}
-        | ({"holdout": world.holdout.n_episodes} if own else {"fresh holdout": world.holdout.n_episodes}),
+        parts=_parts(config, world),
         action_names=_GRID_ACTIONS if grid else log.action_labels or (),
         notes=tuple(dict.fromkeys([*log.notes, *world.train.notes])),
         findings=checked.findings,
@@ -124,6 +125,14 @@ def _log_facts(config: StudyConfig, world: World, checked: Findings) -> LogFacts
         coverage=coverage(world.raw),
         **_outcomes(log, world.ends, ends, confidence, dropped=world.train.transitions().dropped),
     )
+
+
+def _parts(config: StudyConfig, world: World) -> dict[str, int]:
+    fresh = "" if config.data is not None else "fresh "
+    found = {"train": world.train.n_episodes}
+    if world.gated is None:
+        return found | {f"{fresh}holdout": world.holdout.n_episodes}
+    return found | {f"{fresh}selection": world.holdout.n_episodes, f"{fresh}gate": world.gated.n_episodes}
 
 
 def _outcomes(
@@ -229,6 +238,8 @@ def seeds(config: StudyConfig) -> dict[str, int]:
     named = {} if config.logging is None else {"log": config.logging.seed}
     named["holdout"] = config.holdout.seed
     named |= {f"train {c.name}": config.seed if c.seed is None else c.seed for c in config.candidates}
+    if config.gate is not None:
+        named["gate"] = config.gate.seed
     if config.evaluation.enabled:
         named["evaluation"] = config.evaluation.seed
     if config.rollouts is not None:

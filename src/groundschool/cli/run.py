@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from groundschool.cli.common import Device, Force, Json, emit, reporting, stopped
+
+if TYPE_CHECKING:
+    from groundschool.pipeline import Study
 
 SUMMARY = "A whole study from a config."
 EXAMPLE = "groundschool run study.toml --out runs/first"
@@ -21,16 +24,27 @@ def verb(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
     seed: Annotated[int | None, typer.Option(help="Of training, instead of the config's.")] = None,
     device: Device = None,
+    exit_verdict: Annotated[
+        bool, typer.Option("--exit-verdict", help="Exit 0 for GO, 3 for NO-GO, 4 for INSUFFICIENT EVIDENCE.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a study: log, train, judge, report. An unfinished one is taken up where it stopped."""
     from groundschool.config import load_config
+    from groundschool.errors import InputError
 
-    study(load_config(config, seed=seed, device=device), out=out, force=force, dry_run=dry_run, as_json=as_json)
+    checked = load_config(config, seed=seed, device=device)
+    if exit_verdict and checked.gate is None:
+        raise InputError(
+            f"--exit-verdict: {config} has no [gate], so that nothing is decided. Add one, or leave it out."
+        )
+    code = study(checked, out=out, force=force, dry_run=dry_run, as_json=as_json)
+    if exit_verdict and not dry_run:
+        raise typer.Exit(code)
 
 
-def study(config: object, *, out: Path | None, force: bool, dry_run: bool, as_json: bool) -> None:
-    """Run or plan a checked study and print the outcome; what `demo` and `run` share."""
+def study(config: object, *, out: Path | None, force: bool, dry_run: bool, as_json: bool) -> int:
+    """Run or plan a checked study, print the outcome, and return its exit code; what `demo` and `run` share."""
     import shlex
     import sys
 
@@ -44,7 +58,7 @@ def study(config: object, *, out: Path | None, force: bool, dry_run: bool, as_js
             emit(planned)
         else:
             _show_plan(planned)
-        return
+        return 0
     command = shlex.join(["groundschool", *sys.argv[1:]])
     try:
         done = run(config, out=out, force=force, command=command)
@@ -56,7 +70,22 @@ def study(config: object, *, out: Path | None, force: bool, dry_run: bool, as_js
         from groundschool.cli import tables
 
         tables.show(tables.policies(done.summary()))
+        if done.standings:
+            _show_outcome(done)
         typer.echo(f"report: {done.report}")
+    return done.exit_code
+
+
+def _show_outcome(done: Study) -> None:
+    from groundschool.cli import tables
+    from groundschool.cli.verdict_table import table
+
+    if done.verdict is None:
+        typer.echo("Keep the logger's policy: no candidate stands above it, and nothing was taken to the gate.")
+        return
+    tables.show(table(done.verdict))
+    for reason in done.verdict.reasons:
+        typer.echo(f"- {reason}")
 
 
 def _show_plan(planned: dict[str, object]) -> None:
@@ -81,5 +110,9 @@ def _show_plan(planned: dict[str, object]) -> None:
     methods = planned["evaluation"]
     assert isinstance(methods, list)
     rows["evaluation"] = f"on the holdout, by {', '.join(methods)}" if methods else "none"
+    gate = planned["gate"]
+    if gate is not None:
+        assert isinstance(gate, dict)
+        rows["gate"] = f"the best candidate, on {gate['episodes']:,} episodes that nothing else looks at"
     rows["rollouts"] = f"{planned['rollouts']} episodes of each policy"
     tables.show(tables.facts(f"{planned['name']}: nothing was done yet", rows))

@@ -188,6 +188,14 @@ class HazardGrid(gym.Env[NDArray[np.float32], np.int64]):
         """
         return simulate(self, policy, whole(episodes, "episodes", 1), whole(seed, "seed", 0))
 
+    @property
+    def return_range(self) -> tuple[float, float]:
+        """The least and the largest sum of rewards that an episode can have, whatever is done in it."""
+        ends = (self.hazard_reward, self.goal_reward)
+        before = (0.0, (self.horizon - 1) * self.step_reward)
+        never = self.horizon * self.step_reward
+        return min(never, min(before) + min(ends)), max(never, max(before) + max(ends))
+
     @cached_property
     def arrival_rewards(self) -> NDArray[np.float64]:
         """Reward of a step by the state that it leads to, shape (size**2,)."""

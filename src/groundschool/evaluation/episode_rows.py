@@ -54,7 +54,13 @@ class Rows:
         self.final_masks.append(mask)
         self.ends.append(end)
 
-    def dataset(self, n_actions: int, horizon: int | None, episode_ids: Sequence[str]) -> Dataset:
+    def dataset(
+        self,
+        n_actions: int,
+        horizon: int | None,
+        episode_ids: Sequence[str],
+        return_range: tuple[float, float] | None = None,
+    ) -> Dataset:
         """Return the rows as a log."""
         masks = self._masks(n_actions)
         return Dataset.from_arrays(
@@ -70,6 +76,7 @@ class Rows:
             final_action_masks=None if masks is None else masks[1],
             n_actions=n_actions,
             horizon=horizon,
+            return_range=return_range,
             episode_ids=np.array(episode_ids),
         )
 

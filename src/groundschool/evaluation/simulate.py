@@ -157,7 +157,7 @@ def single_episode(
     rows = Rows(EpisodeCosts(env_name(env), cost_name(env), costs or {}, feature_names, required))
     reset_with, rng = int(for_environment.generate_state(1)[0]), np.random.default_rng(for_policy)
     _run(env, policy, rows, reset_with, rng, index, max_steps)
-    return rows.dataset(n_actions_of(env), time_limit(env), [f"{seed}-{index}"])
+    return rows.dataset(n_actions_of(env), time_limit(env), [f"{seed}-{index}"], return_range_of(env))
 
 
 def _step_through(env: gym.Env[Any, Any], policy: Policy, episodes: int, seed: int, max_steps: int) -> Simulation:
@@ -165,7 +165,8 @@ def _step_through(env: gym.Env[Any, Any], policy: Policy, episodes: int, seed: i
     rows = Rows(EpisodeCosts(env_name(env), cost_name(env)))
     for i in range(episodes):
         _run(env, policy, rows, seed + i, rng, i, max_steps)
-    log = rows.dataset(n_actions_of(env), time_limit(env), [f"{seed}-{i}" for i in range(episodes)])
+    ids = [f"{seed}-{i}" for i in range(episodes)]
+    log = rows.dataset(n_actions_of(env), time_limit(env), ids, return_range_of(env))
     return Simulation(log, np.array(rows.ends))
 
 
@@ -242,6 +243,12 @@ def env_layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
         yield env
         env = env.env
     yield env
+
+
+def return_range_of(env: gym.Env[Any, Any]) -> tuple[float, float] | None:
+    """Return the range of an episode's return, where the environment declares one as ``return_range``."""
+    declared: tuple[float, float] | None = getattr(env.unwrapped, "return_range", None)
+    return declared
 
 
 def time_limit(env: gym.Env[Any, Any]) -> int | None:

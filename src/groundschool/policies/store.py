@@ -8,11 +8,14 @@ from typing import Any
 
 from groundschool.bundle import format as bundle
 from groundschool.errors import InputError
+from groundschool.policies.counted import CountedPolicy
 from groundschool.policies.encoding import Encoder
 from groundschool.policies.intake import Intake
 from groundschool.policies.network import NetworkPolicy
+from groundschool.policies.places import Places
 from groundschool.policies.policy import DiscretePolicy, GreedyPolicy
 from groundschool.policies.record import TrainingRecord
+from groundschool.policies.reweighted import ReweightedPolicy
 from groundschool.policies.support import Support
 from groundschool.policies.tabular import TabularPolicy
 
@@ -57,7 +60,7 @@ def _network(tensors: bundle.Tensors, facts: Facts) -> NetworkPolicy:
         support=Support(tensors["support.observations"], tensors["support.allowed"])
         if "support.allowed" in tensors
         else None,
-        training=None if facts["training"] is None else TrainingRecord.from_json(facts["training"]),
+        training=_training(facts),
         # Bundles of version 0.1.0 have none.
         intake=None if facts.get("intake") is None else Intake.from_json(facts["intake"]),
     )
@@ -67,6 +70,34 @@ def _tabular(tensors: bundle.Tensors, facts: Facts) -> TabularPolicy:
     return TabularPolicy(tensors["table"], name=facts["name"])
 
 
+def _counted(tensors: bundle.Tensors, facts: Facts) -> CountedPolicy:
+    return CountedPolicy(
+        facts["name"],
+        Places(tensors["places"], facts["masked"]),
+        tensors["table"],
+        tensors["overall"],
+        tensors.get("scale"),
+        _training(facts),
+    )
+
+
+def _reweighted(tensors: bundle.Tensors, facts: Facts) -> ReweightedPolicy:
+    inner = {name.removeprefix("logger."): tensor for name, tensor in tensors.items() if name.startswith("logger.")}
+    return ReweightedPolicy(
+        facts["name"],
+        _build(inner, facts["logger"]),
+        Places(tensors["places"], facts["masked"]),
+        tensors["kept"],
+        tensors.get("given"),
+        _training(facts),
+        None if facts["intake"] is None else Intake.from_json(facts["intake"]),
+    )
+
+
+def _training(facts: Facts) -> TrainingRecord | None:
+    return None if facts["training"] is None else TrainingRecord.from_json(facts["training"])
+
+
 def _greedy(tensors: bundle.Tensors, facts: Facts) -> GreedyPolicy:
     return GreedyPolicy(_build(tensors, facts["policy"]))
 
@@ -74,5 +105,7 @@ def _greedy(tensors: bundle.Tensors, facts: Facts) -> GreedyPolicy:
 _KINDS: dict[str, Callable[[bundle.Tensors, Facts], DiscretePolicy]] = {
     "network": _network,
     "tabular": _tabular,
+    "counted": _counted,
+    "reweighted": _reweighted,
     "greedy": _greedy,
 }

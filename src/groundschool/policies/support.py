@@ -38,8 +38,8 @@ class Support:
 
     def locate(self, observations: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the row of each observation (0 where unseen) and whether it was seen; both shape (N,)."""
-        keys = _keys(np.asarray(observations).astype(self.observations.dtype))
-        table = _keys(self.observations)
+        keys = row_keys(np.asarray(observations).astype(self.observations.dtype))
+        table = row_keys(self.observations)
         rows = np.minimum(np.searchsorted(table, keys), len(table) - 1)
         seen = table[rows] == keys
         return np.where(seen, rows, 0), seen
@@ -52,7 +52,7 @@ def is_discrete(observations: NDArray[Any]) -> bool:
     flat = observations.reshape(len(observations), -1)
     if any(few_whole_numbers(flat[:, index].astype(np.float64)) is None for index in range(flat.shape[1])):
         return False
-    return len(np.unique(_keys(flat))) * 4 <= len(flat)
+    return len(np.unique(row_keys(flat))) * 4 <= len(flat)
 
 
 def fit_support(
@@ -72,14 +72,14 @@ def fit_support(
     """
     x = np.asarray(observations)
     flat = x.astype(np.int64) if x.ndim == 1 else x.reshape(len(x), -1).astype(np.float64)
-    _, first, inverse = np.unique(_keys(flat), return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(row_keys(flat), return_index=True, return_inverse=True)
     counts = np.bincount(inverse * n_actions + np.asarray(actions), minlength=len(first) * n_actions)
     counts = counts.reshape(len(first), n_actions)
     most = counts.max(axis=1, keepdims=True)
     return Support(flat[first], ((counts >= min_count) & (counts >= min_share * most)) | (counts == most))
 
 
-def _keys(observations: NDArray[Any]) -> NDArray[Any]:
+def row_keys(observations: NDArray[Any]) -> NDArray[Any]:
     """Return one sortable key a row."""
     if observations.ndim == 1:
         return observations

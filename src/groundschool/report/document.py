@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groundschool.evaluation.tabular import ExactValue
-from groundschool.report import evaluation_section
+from groundschool.report import evaluation_section, verdict_section
 from groundschool.report.data_section import section
 from groundschool.report.facts import LogFacts, PolicyFacts, ReportData
 from groundschool.report.outcomes import event_names
@@ -34,7 +34,7 @@ def document(data: ReportData, drawings: Sequence[Drawing]) -> dict[str, Any]:
         "created": data.created,
         "command": data.command,
         "question": data.question,
-        "verdict": None,
+        "verdict": verdict_section.section(data.outcome),
         "log": _log(data.log),
         "environment": data.environment,
         "online_episodes": sum(policy.rollout.episodes for policy in data.policies if policy.rollout is not None),

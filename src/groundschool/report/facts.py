@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from groundschool.evaluation.tabular import ExactValue
     from groundschool.policies.policy import Policy
     from groundschool.policies.record import TrainingRecord
+    from groundschool.safety.ranking import Standing
+    from groundschool.safety.verdict import Verdict
 
 Role = Literal["logger", "learned", "optimum"]
 
@@ -137,6 +139,22 @@ class PolicyFacts:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What came of a gate.
+
+    Parameters
+    ----------
+    standings
+        The candidates in order, the logger among them, on the selection part.
+    verdict
+        On the one that stood best; None where that is the logger, so that nothing was taken to the gate.
+    """
+
+    standings: tuple[Standing, ...]
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything one report shows.
 
@@ -174,6 +192,8 @@ class ReportData:
         Which part of the log mismatch and calibration were measured on, in words.
     evaluated_on
         Which episodes the off-policy evaluation used, in words that follow "on": ``the 200 held-out episodes``.
+    outcome
+        What came of the gate, where there was one.
     notes
         Anything else a reader must know, one sentence each.
 
@@ -200,6 +220,7 @@ class ReportData:
     environment: str = ""
     diagnosed_on: str = "the whole log"
     evaluated_on: str = "the held-out episodes"
+    outcome: Outcome | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

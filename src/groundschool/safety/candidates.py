@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from groundschool.algorithms.config import AlgorithmConfig, configure
 from groundschool.data import Dataset
-from groundschool.errors import DivergenceError, InputError
+from groundschool.errors import DivergenceError, InputError, suggest
+from groundschool.safety.cautious import MAKERS
 
 Maker = Callable[[Dataset, int], Any]
 Recipe = tuple[str, Mapping[str, Any]]
@@ -31,7 +33,7 @@ class Candidates:
     ----------
     candidates : mapping of str to (callable or (algorithm, options))
         A callable gets a Dataset and a seed and returns a policy. Options are those of `groundschool.train`, its
-        ``steps`` and ``seed`` among them.
+        ``steps`` and ``seed`` among them; of "pruned" and "spibb" those of `Pruned` and `Spibb`.
 
     Raises
     ------
@@ -55,6 +57,8 @@ class Candidates:
                 )
             if callable(candidate):
                 self._makers[name] = candidate
+            elif (algorithm := _pair(name, candidate)[0]) in MAKERS:
+                self._makers[name] = _maker(name, algorithm, _pair(name, candidate)[1])
             else:
                 self._learners[name] = _learner(name, candidate)
         self.names = tuple(candidates)
@@ -111,14 +115,34 @@ class Candidates:
         return dict(zip(names, policies, strict=True))
 
 
-def _learner(name: str, candidate: object) -> _Learner:
+def _maker(name: str, algorithm: str, options: Mapping[str, Any]) -> Maker:
+    kind = MAKERS[algorithm]
+    known = [field.name for field in dataclasses.fields(kind)]
+    for option in options:
+        if option not in known:
+            raise InputError(
+                f"candidate {name!r}: {algorithm} has no option {option!r}.{suggest(option, known)} It has: "
+                f"{', '.join(known)}."
+            )
+    try:
+        made: Maker = kind(**{"name": name, **options})
+    except InputError as error:
+        raise InputError(f"candidate {name!r}: {error}") from None
+    return made
+
+
+def _pair(name: str, candidate: object) -> tuple[str, Mapping[str, Any]]:
     pair = tuple(candidate) if isinstance(candidate, tuple | list) else ()
     if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], Mapping):
         raise InputError(
             f"candidate {name!r}: expected a callable(log, seed) that returns a policy, or a pair (algorithm, options) "
             f'such as ("cql", {{"steps": 5000}}); got {type(candidate).__name__} {_short(candidate)}.'
         )
-    algorithm, options = pair
+    return pair
+
+
+def _learner(name: str, candidate: object) -> _Learner:
+    algorithm, options = _pair(name, candidate)
     own = options.get("seed")
     rest = {key: value for key, value in options.items() if key != "seed"}
     if own is not None and (isinstance(own, bool) or not isinstance(own, int) or not 0 <= own < 2**32):

@@ -64,13 +64,14 @@ class Examiner(Protocol):
 class Examination:
     """Estimates of any number of policies on one part of a log, with caution.
 
-    Returns are compared by what a policy would come to if every pair of a state and an action had been logged once more
-    and had then turned out as the logger's steps from that state do on average, and with what the logger was seen to
-    reach; an upper bound of a cost is at least that. A danger beside the path, which the log met when the logger took
-    another action there, thereby counts against a policy whose own few steps there happened to go well. To order many
-    policies by little data it matters more that this is steady than that it leans to the low side; a lower bound leans
-    too, and is noisier. Where states cannot be counted, returns are compared by their lower bounds, without the room
-    for the worst case of episodes that the log hardly holds, which would order policies by how little that is.
+    Returns are compared by the estimate, or, where that is less, by what a policy would come to if every pair of a
+    state and an action had been logged once more and had then turned out as the logger's steps from that state do on
+    average; the logger by what it was seen to reach. An upper bound of a cost is at least what that comes to. A danger
+    beside the path, which the log met when the logger took another action there, thereby counts against a policy whose
+    own few steps there happened to go well. To order many policies by little data it matters more that this is steady
+    than that it leans to the low side; a lower bound leans too, and is noisier. Where states cannot be counted, returns
+    are compared by their lower bounds, without the room for the worst case of episodes that the log hardly holds, which
+    would order policies by how little that is.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def _answer(found: Estimate, caution: float = math.nan) -> Answer:
     elif math.isnan(caution):
         cautious = lower + float(found.diagnostics.get("room_for_the_worst", {}).get("down", 0.0))
     else:
-        cautious = caution
+        cautious = min(float(found.value), caution)
     # One reason, and this one is given: then it is the only one.
     clipped = float(found.diagnostics.get("support", {}).get("clipped", 0.0))
     concentrated = len(found.reasons) == 1 and clipped > MOST_CLIPPED

@@ -304,20 +304,26 @@ def require_judgeable(holdout: Dataset, policy: Any, criteria: Criteria, *, beha
 
     Parameters are those of `judge`.
     """
-    Evaluator(holdout, behavior=behavior, discount=criteria.discount)
-    criteria.require(holdout)
-    if criteria.assurance == "finite-sample" and criteria.baseline is not None:
-        if criteria.discount != 1.0:
-            raise InputError(
-                f"discount is {criteria.discount:g}: no range is declared for discounted returns, and without one no "
-                "bound on them is finite-sample. Use discount=1, assurance='asymptotic', or baseline=None."
-            )
-        if holdout.return_range is None:
-            raise InputError(
-                "the log declares no range of the return, and without one no bound on it is finite-sample. Declare "
-                "return_range, or use assurance='asymptotic' or baseline=None."
-            )
+    require_answerable(holdout, criteria, behavior=behavior)
     for one in (policy, *(() if isinstance(criteria.baseline, str | float | None) else (criteria.baseline,))):
         studied = overlap(holdout, one)
         if studied.reasons:
             raise InputError(f"{studied.reasons[0]} A gate opens on no others.")
+
+
+def require_answerable(holdout: Dataset, criteria: Criteria, *, behavior: Any = None) -> None:
+    """Raise `InputError` where criteria ask what a log cannot be asked, whatever the policy."""
+    Evaluator(holdout, behavior=behavior, discount=criteria.discount)
+    criteria.require(holdout)
+    if criteria.assurance == "asymptotic" or criteria.baseline is None:
+        return
+    if criteria.discount != 1.0:
+        raise InputError(
+            f"discount is {criteria.discount:g}: no range is declared for discounted returns, and without one no "
+            "bound on them is finite-sample. Use discount=1, assurance='asymptotic', or ask nothing of the return."
+        )
+    if holdout.return_range is None:
+        raise InputError(
+            "the log declares no range of the return, and without one no bound on it is finite-sample. Declare "
+            "return_range, use assurance='asymptotic', or ask nothing of the return."
+        )

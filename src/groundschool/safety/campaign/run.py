@@ -134,6 +134,7 @@ def joined(parts: Sequence[Dataset], plan: Plan) -> Dataset:
         costs={name: np.concatenate([part.costs[name] for part in parts]) for name in parts[0].costs},
         n_actions=parts[0].n_actions,
         horizon=plan.horizon or max(part.horizon for part in parts),
+        return_range=parts[0].return_range,
         features=plan.feature_names or None,
     )
     return log

@@ -1,0 +1,109 @@
+"""Another policy's decisions, with some of them made less likely where that was found to pay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from groundschool.errors import InputError
+from groundschool.policies.intake import Intake
+from groundschool.policies.places import Places
+from groundschool.policies.policy import DiscretePolicy, FloatArray, Policy, apply_masks
+from groundschool.policies.record import TrainingRecord
+
+_NOTHING = 1e-12
+
+
+class ReweightedPolicy(DiscretePolicy):
+    """What a logger does, each action's probability multiplied where the place is listed; elsewhere the logger itself.
+
+    In place s it takes action a with probability ``b(a|s) kept(s, a) + freed(s) given(s, a)``, where ``freed(s)`` is
+    what the multipliers leave over, and ``given(s, .)`` who gets it: in proportion to what is kept, unless said.
+
+    Parameters
+    ----------
+    name : str
+    policy : Policy
+        The logger, b.
+    places : Places
+    kept : (U, A) float64
+        In [0, 1].
+    given : (U, A) float64, optional
+        Distributions; a row of zeros renormalizes what is kept.
+    training : TrainingRecord, optional
+    intake : Intake, optional
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        places: Places,
+        kept: FloatArray,
+        given: FloatArray | None = None,
+        training: TrainingRecord | None = None,
+        intake: Intake | None = None,
+    ) -> None:
+        self.name, self.policy, self.n_actions = name, policy, int(policy.n_actions)
+        self.places, self.kept, self.given = places, kept, given
+        self.training, self.intake = training, intake
+
+    def probabilities(self, observations: ArrayLike, *, masks: ArrayLike | None = None) -> FloatArray:
+        """Return action probabilities, shape (N, n_actions).
+
+        Where nothing would be left, or a mask forbids all that is kept, the logger's own.
+        """
+        base = np.asarray(self.policy.probabilities(observations, masks=masks), dtype=np.float64)
+        if not len(self.kept):
+            return base
+        place, seen = self.places.locate(observations, masks)
+        return apply_masks(reweighted(base, *self._rows(place, seen)), masks)
+
+    def _rows(self, place: NDArray[np.int64], seen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray | None]:
+        kept = np.where(seen[:, None], self.kept[place], 1.0)
+        return kept, None if self.given is None else np.where(seen[:, None], self.given[place], 0.0)
+
+    def changes(self, observations: ArrayLike, *, masks: ArrayLike | None = None) -> NDArray[np.bool_]:
+        """Return where it differs from the logger at all, (N,)."""
+        place, seen = self.places.locate(observations, masks)
+        return np.asarray(seen & (self.kept[place] < 1.0).any(axis=1)) if len(self.kept) else seen
+
+    def observe(self, reading: Mapping[str, float | None], previous: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Turn one raw reading into an observation, as those of the training log were made."""
+        if self.intake is None:
+            raise InputError(f"policy {self.name!r} does not know its readings by name. Pass it arrays.")
+        return self.intake.observe(reading, previous)
+
+    def describe(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the tensors and facts from which ``groundschool.load`` rebuilds this policy and its logger."""
+        if not isinstance(self.policy, DiscretePolicy):
+            return super().describe()
+        tensors, facts = self.policy.describe()
+        found = {f"logger.{name}": tensor for name, tensor in tensors.items()}
+        found |= {"places": self.places.rows, "kept": self.kept}
+        if self.given is not None:
+            found["given"] = self.given
+        return found, {
+            "kind": "reweighted",
+            "name": self.name,
+            "n_actions": self.n_actions,
+            "masked": self.places.masked,
+            "logger": facts,
+            "training": None if self.training is None else self.training.to_json(),
+            "intake": None if self.intake is None else self.intake.to_json(),
+        }
+
+
+def reweighted(base: FloatArray, kept: FloatArray, given: FloatArray | None = None) -> FloatArray:
+    """Return ``base * kept`` with what that leaves over given to actions, (N, A); see `ReweightedPolicy`."""
+    left = base * kept
+    total = left.sum(axis=1, keepdims=True)
+    whole = np.where(total > _NOTHING, left / np.maximum(total, _NOTHING), base)
+    if given is None:
+        return np.asarray(whole)
+    # Where nothing differs, the logger's own numbers and not their sum to 1 by rounding.
+    gets = given.sum(axis=1, keepdims=True) > 0.0
+    return np.where(gets, left + (1.0 - total) * given, whole)

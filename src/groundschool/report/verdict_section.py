@@ -1,0 +1,98 @@
+"""What the report opens with: the verdict, its claim, and the tree from claim to figures; JSON-ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from groundschool.report.evaluation_section import ASSURANCES, METHODS
+
+if TYPE_CHECKING:
+    from groundschool.report.facts import Outcome
+    from groundschool.safety.ranking import Standing
+    from groundschool.safety.verdict import Finding, Verdict
+
+KEPT = "KEEP THE LOGGER'S POLICY"
+MARKS = {"GO": "go", "NO-GO": "no-go", "INSUFFICIENT EVIDENCE": "unknown", KEPT: "unknown"}
+
+
+def section(outcome: Outcome | None) -> dict[str, Any] | None:
+    """Return everything the page says about the gate; None where there was none."""
+    if outcome is None:
+        return None
+    standings = [_standing(one, outcome.standings) for one in outcome.standings]
+    if outcome.verdict is None:
+        logger = outcome.standings[0]
+        return {
+            "decision": KEPT,
+            "mark": MARKS[KEPT],
+            "claim": "No candidate stands above the policy that wrote the log, so that nothing was taken to the gate, "
+            "and its episodes were not opened.",
+            "policy": logger.candidate,
+            "arguments": [],
+            "assumptions": [],
+            "next": "",
+            "standings": standings,
+            "criteria": None,
+            "episodes": None,
+            "confidence": None,
+            "look": None,
+            "looks": None,
+            "fingerprints": {},
+        }
+    verdict = outcome.verdict
+    decided = verdict.decision != "INSUFFICIENT EVIDENCE"
+    return {
+        "decision": verdict.decision,
+        "mark": MARKS[verdict.decision],
+        "claim": verdict.reasons[0],
+        "policy": verdict.policy,
+        "arguments": [_argument(one, verdict) for one in verdict.findings],
+        "assumptions": list(verdict.assumptions),
+        "next": "" if decided else verdict.reasons[-1],
+        "standings": standings,
+        "criteria": verdict.criteria.to_json(),
+        "episodes": verdict.episodes,
+        "confidence": 1.0 - verdict.tail,
+        "look": verdict.look,
+        "looks": verdict.criteria.looks,
+        "fingerprints": {
+            "criteria": verdict.criteria.fingerprint,
+            "policy": verdict.policy_fingerprint,
+            "episodes": verdict.log,
+        },
+    }
+
+
+def _argument(finding: Finding, verdict: Verdict) -> dict[str, Any]:
+    """Return one criterion: what was asked, what was found, and the evidence that it rests on."""
+    estimate = finding.estimate
+    told = finding.to_json()
+    told.pop("estimate")
+    return {
+        **told,
+        "criterion": f"{finding.criterion[:1].upper()}{finding.criterion[1:]}",
+        "is_cost": finding.is_cost,
+        "side": "upper" if finding.is_cost else "lower",
+        "method": METHODS.get(estimate.method, estimate.method),
+        "rests_on": ASSURANCES[estimate.assurance],
+        "ess": estimate.ess,
+        "confidence": 1.0 - verdict.tail,
+        "doubts": list(estimate.reasons),
+        "notes": list(estimate.notes),
+    }
+
+
+def _standing(standing: Standing, everybody: Sequence[Standing]) -> dict[str, Any]:
+    """Return one row of the comparison from which the best was taken."""
+    told = standing.to_json()
+    costs = {of: average for of, average in told["answers"].items() if of != "return"}
+    return {
+        "candidate": standing.candidate,
+        "rank": standing.rank,
+        "status": standing.status,
+        "return": told["answers"]["return"],
+        "costs": costs,
+        "reasons": list(standing.reasons),
+        "best": standing is everybody[0],
+    }
