@@ -6,16 +6,16 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from groundschool.data import lock
 from groundschool.errors import InputError
 
 FORMAT = "groundschool run"
 FORMAT_VERSION = 1
-MANIFEST, CONFIG, LOCK = "manifest.json", "config.json", ".lock"
+MANIFEST, CONFIG = "manifest.json", "config.json"
 
 State = Literal["new", "resume", "replace"]
 
@@ -117,7 +117,7 @@ def open_run(path: Path, config: Mapping[str, Any], *, force: bool = False) -> I
     path = path.resolve()
     state = inspect(path, config, force=force)
     if state == "replace":
-        _release(path, _hold(path))  # refused while another process is at it
+        lock.give_back(path, _hold(path))  # refused while another process is at it
     if state != "resume":
         _create(path, config)
     held = _hold(path)
@@ -131,7 +131,7 @@ def open_run(path: Path, config: Mapping[str, Any], *, force: bool = False) -> I
             raise
         directory.record(status="complete")
     finally:
-        _release(path, held)
+        lock.give_back(path, held)
 
 
 def interrupted(path: Path) -> bool:
@@ -207,26 +207,7 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def _hold(path: Path) -> IO[str] | None:
-    """Take the directory's lock: released by the system however the process ends, so a kill leaves nothing stale."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
     try:
-        handle = open(path / LOCK, "w", encoding="utf-8")  # noqa: SIM115
+        return lock.take(path, "is running it")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}). Choose a writable place with --out.") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise InputError(f"{path} is in use: another process is running it. Wait for it, or stop it first.") from None
-    except OSError:
-        pass  # a file system without locks
-    return handle
-
-
-def _release(path: Path, held: IO[str] | None) -> None:
-    if held is not None:
-        (path / LOCK).unlink(missing_ok=True)
-        held.close()

@@ -123,12 +123,27 @@ def test_at_the_limit_each_decision_is_wrong_no_more_often_than_it_may(design, l
         assert 0 < wrong <= stats.binom.isf(1e-3, n, DELTA)
 
 
-def test_at_the_suggested_number_the_rate_seen_decides():
+@pytest.mark.parametrize("design", ["sequential", "fixed"])
+@pytest.mark.parametrize(
+    ("rate", "decision"), [(0.0, "safe"), (0.02, "safe"), (0.035, "safe"), (0.08, "harm"), (0.2, "harm")]
+)
+def test_the_suggested_number_decides_in_four_of_five_cases(design, rate, decision):
+    """1,000 campaigns of that number at that rate; the tolerance is the binomial's at 1 in 1,000."""
+    n = StoppingRule(0.05, 0.95, 100, design=design).would_decide(rate)
+
+    def right(cap):
+        safe_to, harm_from = StoppingRule(0.05, 0.95, cap, design=design).boundaries
+        events = (np.random.default_rng(6).random((1_000, cap)) < rate).cumsum(axis=1)
+        found = events <= safe_to[1:] if decision == "safe" else events >= harm_from[1:]
+        return int(found.any(axis=1).sum())
+
+    assert right(max(n, 74)) >= stats.binom.ppf(1e-3, 1_000, 0.8)
+    if n >= 2 * 74:  # and it is no waste: half of it would not do
+        assert right(n // 2) < 800
+
+
+def test_at_the_limit_no_number_is_suggested():
     rule = StoppingRule(0.05, 0.95, 100)
-    for rate, decision in ((0.02, "safe"), (0.03, "safe"), (0.08, "harm"), (0.12, "harm")):
-        n = rule.would_decide(rate)
-        events = math.ceil(rate * n) if decision == "safe" else math.floor(rate * n)
-        assert StoppingRule(0.05, 0.95, max(n, 100)).decide(events, events, n) == decision
     assert rule.would_decide(0.05) is None
     assert rule.would_decide(0.0499) is None
 

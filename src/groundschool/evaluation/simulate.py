@@ -57,8 +57,8 @@ def simulate(
     ----------
     env : gymnasium.Env
         Discrete actions; observations from a ``Discrete`` space (kept as state ids counted from 0) or a ``Box``.
-        ``info["cost"]`` becomes a cost column, called ``env.cost_name`` where there is one, else "cost";
-        ``info["action_mask"]`` becomes action masks.
+        ``info["cost"]`` becomes a cost column, called ``env.cost_name`` where there is one, else "cost", or, where it
+        is a mapping of names to numbers, one of each name; ``info["action_mask"]`` becomes action masks.
     policy : Policy
         Asked for its probabilities at every step, with masks where the environment gives them.
     episodes : int

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from groundschool.errors import InputError, suggest
 from groundschool.safety import sequential
@@ -28,6 +28,7 @@ Design = Literal["sequential", "fixed"]
 
 NEVER_SAFE = -1
 MOST_EPISODES = 100_000  # nobody plans for more rollouts than this
+_POWER = 0.8
 _STEPS = 400  # numbers of episodes looked at when it is said how many more would decide
 
 
@@ -152,14 +153,20 @@ class StoppingRule:
         return lower, upper
 
     def would_decide(self, rate: float) -> int | None:
-        """Return about how many episodes a new campaign would take if events came at this rate; None if too many."""
+        """Return how many episodes let a new campaign decide, in four of five cases, if events come at this rate.
+
+        Returns
+        -------
+        int or None
+            None where that is more than anybody plans for.
+        """
         if rate == self.limit:
             return None
         for step in np.unique(np.geomspace(1, MOST_EPISODES, _STEPS).astype(np.int64)):
             n = int(step)
-            if rate < self.limit and self._says_safe(math.ceil(rate * n), n):
+            if rate < self.limit and self._says_safe(int(stats.binom.ppf(_POWER, n, rate)), n):
                 return max(n, self.min_episodes)
-            if rate > self.limit and self._says_harm(math.floor(rate * n), n):
+            if rate > self.limit and self._says_harm(int(stats.binom.ppf(1.0 - _POWER, n, rate)), n):
                 return n
         return None
 

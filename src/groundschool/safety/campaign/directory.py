@@ -14,16 +14,16 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from groundschool.data import Dataset
+from groundschool.data import Dataset, lock
 from groundschool.data.placing import token_of
 from groundschool.errors import InputError
 from groundschool.safety.campaign.plan import Plan
 
 FORMAT = "groundschool campaign"
 FORMAT_VERSION = 1
-RECORD, EPISODES, LOG, LOCK = "campaign.json", "episodes", "log", ".lock"
+RECORD, EPISODES, LOG = "campaign.json", "episodes", "log"
 _HALF = f".{RECORD}.part"
 
 
@@ -136,7 +136,7 @@ def open_campaign(path: Path, plan: Plan) -> Iterator[CampaignDirectory]:
     made = [place for place in (path, *path.parents) if not place.exists()]
     with _writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        held = _hold(path)
+        held = lock.take(path, "runs this campaign")
     directory = None
     try:
         record = inspect(path, plan)
@@ -153,8 +153,7 @@ def open_campaign(path: Path, plan: Plan) -> Iterator[CampaignDirectory]:
                     parent.rmdir()
         raise
     finally:
-        if held is not None:
-            held.close()
+        lock.give_back(path, held)
 
 
 def inspect(path: Path, plan: Plan) -> dict[str, Any] | None:
@@ -170,7 +169,7 @@ def inspect(path: Path, plan: Plan) -> dict[str, Any] | None:
     if not path.is_dir():
         raise InputError(f"{path} is a file. Expected a new directory, or that of a campaign.")
     if not (path / RECORD).exists():
-        others = sorted({entry.name for entry in path.iterdir()} - {LOCK, _HALF})
+        others = sorted({entry.name for entry in path.iterdir()} - {lock.LOCK, _HALF})
         if others:
             raise InputError(
                 f"{path} exists and holds {others[0]!r}, but no {RECORD}: it is no campaign. Choose another place."
@@ -244,20 +243,3 @@ def _sync(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _hold(path: Path) -> IO[str] | None:
-    """Take the directory's lock, which the system gives back however the process ends."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
-    handle = (path / LOCK).open("w", encoding="utf-8")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise InputError(f"{path} is in use: another process runs this campaign. Wait for it, or stop it.") from None
-    except OSError:
-        pass  # a file system without locks
-    return handle

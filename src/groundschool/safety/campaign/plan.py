@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import metadata
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-import groundschool
 from groundschool.data.expressions import Expression
 from groundschool.data.validation import check_return_range
 from groundschool.errors import InputError
@@ -23,6 +23,7 @@ from groundschool.evaluation.simulate import cost_name, env_layers, env_name, re
 from groundschool.policies.policy import Policy
 from groundschool.safety.campaign.prediction import Predicted, predictions
 from groundschool.safety.constraints import Constraint
+from groundschool.safety.identity import fingerprint
 from groundschool.safety.stopping import Design, StoppingRule
 
 
@@ -140,24 +141,8 @@ def make_plan(
         return_range=check_return_range(return_range, np.empty(0)),
         predicted=predictions(predicted, constraint.of, policy_name(policy)),
         max_steps=_whole(max_steps, "max_steps", 1),
-        version=groundschool.__version__,
+        version=metadata.version("groundschool"),
     )
-
-
-def fingerprint(policy: Any) -> str | None:
-    """Return the SHA-256 of what a policy would be saved as; None for one that wraps code."""
-    if not callable(getattr(policy, "describe", None)):
-        return None
-    try:
-        tensors, facts = policy.describe()
-    except InputError:
-        return None
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
-        digest.update(json.dumps([name, tensor.dtype.str, list(tensor.shape)]).encode())
-        digest.update(tensor.tobytes())
-    return digest.hexdigest()
 
 
 def parse_cost(text: str) -> tuple[str, str]:
@@ -190,7 +175,7 @@ def _policy_facts(policy: Any) -> dict[str, Any]:
         "name": policy_name(policy),
         "kind": f"{kind.__module__}.{kind.__qualname__}",
         "n_actions": int(policy.n_actions),
-        "sha256": fingerprint(policy),
+        "sha256": fingerprint(policy) or None,
     }
 
 
@@ -217,9 +202,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def _feature_names(policy: Any) -> tuple[str, ...]:
-    for layer in (policy, getattr(policy, "policy", None)):
-        if (intake := getattr(layer, "intake", None)) is not None:
+    """Return what the innermost policy that knows it calls the numbers of its observations."""
+    while policy is not None:
+        if (intake := getattr(policy, "intake", None)) is not None:
             return tuple(feature.name for feature in intake.features)
+        policy = getattr(policy, "policy", None)
     return ()
 
 

@@ -214,7 +214,9 @@ def _reasons(
     if further is None:
         said.append("The rate seen is so near to the limit that no number of rollouts worth planning would decide.")
     else:
-        said.append(f"If that rate is the true one, a new campaign of about {further:,} episodes would decide.")
+        said.append(
+            f"If that rate is the true one, a new campaign of {further:,} episodes would decide in four of five cases."
+        )
     return tuple(said)
 
 
