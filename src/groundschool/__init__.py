@@ -17,6 +17,8 @@ _HOME = {
     "Feature": "groundschool.data",
     "HazardGrid": "groundschool.envs",
     "InputError": "groundschool.errors",
+    "Limit": "groundschool.policies",
+    "Rule": "groundschool.policies",
     "TabularPolicy": "groundschool.policies",
     "calibration": "groundschool.evaluation",
     "check": "groundschool.data.check",
@@ -24,6 +26,7 @@ _HOME = {
     "convert": "groundschool.data",
     "coverage": "groundschool.data.coverage",
     "evaluate": "groundschool.evaluation.evaluate",
+    "guard": "groundschool.safety.guard",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -46,9 +49,10 @@ if TYPE_CHECKING:
     from groundschool.evaluation import calibration, collect, mismatch, q_sanity, rollout
     from groundschool.evaluation.evaluate import evaluate
     from groundschool.pipeline import run
-    from groundschool.policies import TabularPolicy, load, wrap
+    from groundschool.policies import Limit, Rule, TabularPolicy, load, wrap
     from groundschool.report import plot
     from groundschool.safety.constraints import Constraint
+    from groundschool.safety.guard import guard
     from groundschool.safety.selection import select
     from groundschool.training import train, train_population
 
@@ -59,6 +63,8 @@ __all__ = [
     "Feature",
     "HazardGrid",
     "InputError",
+    "Limit",
+    "Rule",
     "TabularPolicy",
     "__version__",
     "calibration",
@@ -67,6 +73,7 @@ __all__ = [
     "convert",
     "coverage",
     "evaluate",
+    "guard",
     "load",
     "mismatch",
     "plot",
