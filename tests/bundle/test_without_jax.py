@@ -33,7 +33,19 @@ print(json.dumps({
 }))
 """
 MISSING = "import importlib.util as u; print([n for n in %r if u.find_spec(n)])"
-HEAVY = ("jax", "equinox", "optax", "scipy", "pyarrow", "pydantic", "matplotlib", "gymnasium", "rich", "typer", "jinja2")
+HEAVY = (
+    "jax",
+    "equinox",
+    "optax",
+    "scipy",
+    "pyarrow",
+    "pydantic",
+    "matplotlib",
+    "gymnasium",
+    "rich",
+    "typer",
+    "jinja2",
+)
 
 
 def site(folder: Path) -> Path:
