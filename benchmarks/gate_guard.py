@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ from groundschool.policies import ConstantPolicy, CountedPolicy, GuardedPolicy, 
 from groundschool.policies.encoding import fit_encoder
 
 OPTIONS: dict[str, Any] = {"min_count": 3, "min_share": 0.5, "harm": {"hazard": 0.5}}
+PARTS = ["latency", "hostile", "guard"]
 LAYOUTS = (42, 1, 2)  # hazard seeds
 SIZES = (500, 5_000)
 BARS = {"caught": 0.99, "false_alarms": 0.02, "above_fallback": 0.02, "microseconds": 150.0}
@@ -96,7 +98,7 @@ def one_log(world: World, episodes: int, seed: int, fresh: int, targets: dict[st
     points = [rng.uniform(low - 5, high + 5, (500, 2)), rng.integers(0, 2, (250, 2)) * 1e3 + high + 1]
     strange = np.concatenate([unseen, *points]).astype(np.float32)
     by_reason = guarded.compose(strange).reasons
-    observed = [Reason.NOT_FINITE, Reason.OUT_OF_RANGE, Reason.NOVEL, Reason.FALLBACK_FAILED]
+    observed = [Reason.NOT_FINITE, Reason.OUT_OF_RANGE, Reason.NOVEL]
     caught = by_reason[:, [list(Reason).index(reason) for reason in observed]].sum(axis=1) > 0.999
 
     later = world.sampler.log(fresh, 10_000_000 + seed)
@@ -193,17 +195,15 @@ class Bomb:
 
 def hostile_observation(draw: random.Random, seen: Any) -> Any:
     """Return something that is no observation, or nearly one, or one."""
-    number = draw.choice([0.0, -0.0, 1.0, 14.0, 15.0, -1.0, 0.5, float("nan"), float("inf"), -float("inf"), 1e308, 5e-324,
-                          2**31, 2**63, 10**30, True, "3", None, 1j, b"1", draw.uniform(-20, 20)])  # fmt: skip
+    number = draw.choice([0.0, -0.0, 1.0, 14.0, 15.0, -1.0, 0.5, float("nan"), float("inf"), -float("inf"), 1e308,
+                          5e-324, 2**31, 2**63, 10**30, True, "3", None, 1j, b"1", draw.uniform(-20, 20)])  # fmt: skip
     kind = draw.randrange(12)
     if kind == 0:
         return number
     if kind == 1:
         return [number, draw.choice([0.0, 3, float("nan"), None, "x"])]
     if kind == 2:
-        return np.array(
-            [draw.uniform(-20, 20), draw.randrange(15)], draw.choice(["f2", "f4", "f8", "i1", "i8", "u8", "?"])
-        )
+        return np.array([draw.uniform(-20, 20), draw.randrange(15)], draw.choice(["f2", "f4", "f8", "i1", "i8", "?"]))
     if kind == 3:
         return np.zeros(tuple(draw.randrange(4) for _ in range(draw.randrange(4))))
     if kind == 4:
@@ -224,8 +224,9 @@ def hostile_observation(draw: random.Random, seen: Any) -> Any:
 def hostile_mask(draw: random.Random) -> Any:
     kind = draw.randrange(8)
     if kind == 0:
-        return draw.choice([[False] * 4, [True] * 3, [], "mask", 1, Bomb(), [1, 0, 1, 0], [None] * 4, np.ones((1, 4), bool),
-                            np.full(4, np.nan), [[True] * 4], {0: True}, [True, False, True, 2]])  # fmt: skip
+        return draw.choice([[False] * 4, [True] * 3, [], "mask", 1, Bomb(), [1, 0, 1, 0], [None] * 4,
+                            np.ones((1, 4), bool), np.full(4, np.nan), [[True] * 4], {0: True},
+                            [True, False, True, 2]])  # fmt: skip
     if kind < 4:
         return None
     return np.array([draw.random() < 0.5 for _ in range(4)])
@@ -291,7 +292,7 @@ def by_rules(observation: Any) -> Any:
         return forbidden
     with np.errstate(all="ignore"):
         x, y = (float(value) for value in observation.astype(np.float32))
-    if not (np.isfinite([x, y]).all() and -14 <= min(x, y) and max(x, y) <= 28):
+    if not (np.isfinite([x, y]).all() and min(x, y) >= -14 and max(x, y) <= 28):
         return forbidden  # refused before the rules are asked
     if x > 7 and y < x:
         forbidden[[0, 3]] = True
@@ -331,7 +332,7 @@ def timed(guarded: GuardedPolicy, observations: Any, count: int, mask: Any) -> d
         if index >= 0:
             seconds[index] = time.perf_counter() - began
     share = guarded.monitor.counts[Reason.POLICY] / guarded.monitor.decisions
-    micro = np.quantile(seconds, [0.5, 0.9, 0.99]) * 1e6
+    micro = (np.quantile(seconds, [0.5, 0.9, 0.99]) * 1e6).tolist()
     return {"median": micro[0], "p90": micro[1], "p99": micro[2], "by_the_policy": share, "decisions": count}
 
 
@@ -341,7 +342,7 @@ def latency(count: int) -> dict[str, Any]:
     grid = gs.split(world.sampler.log(500, 0), seed=0)
     cells = ["x0 == 3 and x1 == 4", "x0 + x1 > 27 or x1 < 0", "abs(x0 - x1) > 12"]
     rules = [gs.Rule(when, forbid=[0]) for when in cells]
-    mask = np.array([True, True, True, True])
+    mask = np.array([True, True, True, False])
     result: dict[str, Any] = {}
     for hidden_layers in ((64, 64), (256, 256)):
         name = f"{hidden_layers[0]}x{hidden_layers[1]}"
@@ -360,21 +361,27 @@ def latency(count: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--logs", type=int, default=20, help="logs of each layout and size")
+    parser.add_argument("--logs", type=int, default=10, help="logs of each layout and size")
     parser.add_argument("--fresh", type=int, default=2_000, help="fresh episodes for each log")
     parser.add_argument("--hostile", type=int, default=1_000_000, help="hostile inputs")
     parser.add_argument("--decisions", type=int, default=20_000, help="timed decisions of each kind")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="the others stay as recorded")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     result = machine.record("the guard: caught, false alarms, hazard of the composite, hostile inputs, latency")
     result["bars"] = BARS
-    result["latency_microseconds"] = latency(arguments.decisions)
-    print(result["latency_microseconds"], flush=True)
-    result["hostile"] = hostile(arguments.hostile)
-    print(result["hostile"], flush=True)
-    result["guard"] = figures(arguments.logs, arguments.fresh)
+    recorded = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else {}
+    work = {
+        "latency": lambda: latency(arguments.decisions),
+        "hostile": lambda: hostile(arguments.hostile),
+        "guard": lambda: figures(arguments.logs, arguments.fresh),
+    }
+    for part in PARTS:
+        found = work[part]() if part in arguments.parts else recorded.get(part)
+        if found is not None:
+            result[part] = found
+            print(part, {key: value for key, value in found.items() if key != "cells"}, flush=True)
     machine.write(result, arguments.json)
-    print({key: value for key, value in result["guard"].items() if key != "cells"})
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class CountedPolicy(DiscretePolicy):
         if x.ndim != 1 + len(self.shape) or x.shape[1:] != self.shape:
             raise InputError(f"policy {self.name!r}: expected observations of shape (N, *{self.shape}), got {x.shape}.")
         if len(x) == 1:
-            place = self._places.locate_one(x)
+            place = self._places.locate_one(x.reshape(-1).tolist())
             return apply_masks(self._table[place : place + 1] if place >= 0 else self._table[-1:], masks)
         return apply_masks(self._table[self._places.locate(x)], masks)
 

@@ -12,6 +12,8 @@ reason, and raises nothing. They agree while the guard is not suspended.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ from groundschool.policies import schema as schemas
 from groundschool.policies.decision import INDEX, REASONS, Decision, Reason
 from groundschool.policies.guard import Guard
 from groundschool.policies.monitor import Monitor
-from groundschool.policies.novelty import Counted
+from groundschool.policies.novelty import Counted, Measured
 from groundschool.policies.policy import BoolArray, DiscretePolicy, FloatArray, Policy, check_masks, one_hot
 from groundschool.policies.record import TrainingRecord
 
@@ -91,6 +93,7 @@ class GuardedPolicy(DiscretePolicy):
         self.monitor = Monitor(guard.limits)
         self._everything = np.ones(self.n_actions, np.bool_)
         self._counted = guard.novelty if isinstance(guard.novelty, Counted) else None
+        self._measured = guard.novelty if isinstance(guard.novelty, Measured) else None
 
     def observe(self, reading: Mapping[str, float | None], previous: NDArray[Any] | None = None) -> NDArray[Any]:
         """Turn one raw reading into an observation, as the policy does."""
@@ -135,7 +138,7 @@ class GuardedPolicy(DiscretePolicy):
     def _readable(self, x: NDArray[Any], allowed: BoolArray, *, masked: bool) -> Composite:
         flat = self.guard.schema.flat(x)
         places = None if self._counted is None else self._counted.locate(x)
-        novel = places < 0 if places is not None else self.guard.novelty.novel(flat)  # type: ignore[union-attr]
+        novel = self._measured.novel(flat) if self._measured is not None else np.asarray(places) < 0
         demanded, ruled = self.guard.rules.many(flat)
         permitted = allowed & ~ruled
         nothing = ~np.any(permitted, axis=1)
@@ -228,10 +231,10 @@ class GuardedPolicy(DiscretePolicy):
         x = guard.schema.read_one(observation)
         cause, why = Reason.UNREADABLE, ""
         if x is not None:
-            flat = guard.schema.flat(x)
-            fault = int(guard.schema.faults(x)[0])
+            values: list[float] = x.reshape(-1).tolist()
+            fault = guard.schema.fault(values)
             if fault == schemas.FINE:
-                return self._decide_readable(x, flat, rng, allowed, masked=mask is not None and usable, usable=usable)
+                return self._decide_readable(x, values, rng, allowed, usable=usable)
             cause = _BY_FAULT[fault]
             why = guard.schema.outside(x) if cause is Reason.OUT_OF_RANGE else "a value is blank or infinite"
         else:
@@ -242,13 +245,11 @@ class GuardedPolicy(DiscretePolicy):
         return Decision(action, cause, True, f"The observation cannot be used: {why}. The last resort acts.")
 
     def _decide_readable(
-        self, x: NDArray[Any], flat: FloatArray, rng: np.random.Generator, allowed: BoolArray, *,
-        masked: bool, usable: bool,
-    ) -> Decision:  # fmt: skip
+        self, x: NDArray[Any], values: list[float], rng: np.random.Generator, allowed: BoolArray, *, usable: bool
+    ) -> Decision:
         guard = self.guard
-        values = flat[0].tolist()
-        place = -1 if self._counted is None else self._counted.locate_one(x)
-        novel = place < 0 if self._counted is not None else bool(guard.novelty.novel(flat)[0])  # type: ignore[union-attr]
+        place = -1 if self._counted is None else self._counted.locate_one(values)
+        novel = place < 0 if self._measured is None else self._measured.novel_one(values)
         demanding, ruled = guard.rules.one(values)
         permitted = allowed if ruled is None else allowed & ~ruled
         if ruled is not None and not permitted.any():
@@ -261,7 +262,7 @@ class GuardedPolicy(DiscretePolicy):
                 permitted = harmless
             else:
                 harmful = None
-        masks = allowed[None] if masked else None
+        masks = None if allowed is self._everything else allowed[None]
         if self.monitor.suspended is not None:
             cause, why = Reason.SUSPENDED, f"Suspended: there were more than {self.monitor.suspended}"
         elif novel:
@@ -315,6 +316,8 @@ class GuardedPolicy(DiscretePolicy):
             shape, kind = flags.shape, flags.dtype
             if isinstance(mask, np.ma.MaskedArray) or shape != (self.n_actions,) or kind != np.bool_:
                 return None
+            if flags.all():
+                return self._everything
             return flags if flags.any() else None
         except Exception:  # noqa: BLE001 - whatever an object that is no array does when it is made one
             return None
@@ -370,7 +373,10 @@ def ask_one(policy: Policy, x: NDArray[Any], masks: BoolArray | None, n_actions:
     """Return a policy's probabilities in one observation, shape (n_actions,); None where they are none."""
     try:
         answer = np.asarray(policy.probabilities(x, masks=masks), dtype=np.float64)
-        if answer.shape != (1, n_actions) or not abs(answer.sum() - 1.0) <= _TOLERANCE or answer.min() < 0.0:
+        if answer.shape != (1, n_actions):
+            return None
+        row = answer[0].tolist()
+        if not (abs(sum(row) - 1.0) <= _TOLERANCE and min(row) >= 0.0):
             return None
     except Exception:  # noqa: BLE001 - whatever it raises, the fallback acts
         return None
@@ -379,6 +385,5 @@ def ask_one(policy: Policy, x: NDArray[Any], masks: BoolArray | None, n_actions:
 
 def draw(weights: FloatArray, rng: np.random.Generator) -> int:
     """Draw an action in proportion to weights of which one is above 0; as `sample_actions` does."""
-    cumulative = np.cumsum(weights)
-    drawn = rng.random() * cumulative[-1]
-    return int((drawn >= cumulative).sum())
+    cumulative = list(itertools.accumulate(weights.tolist()))
+    return bisect.bisect_right(cumulative, rng.random() * cumulative[-1])

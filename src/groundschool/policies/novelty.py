@@ -8,6 +8,7 @@ threshold comes from, and which false alarms it leaves, is the business of ``gro
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -47,9 +48,9 @@ class Counted:
         return order, keys[order]
 
     @cached_property
-    def _rows(self) -> dict[Any, int]:
-        keys = keys_of(self.observations)
-        return {key.tobytes(): row for row, key in enumerate(keys)}
+    def _rows(self) -> dict[tuple[float | None, ...], int]:
+        rows = self.observations.reshape(len(self.observations), -1).tolist()
+        return {_key(values): row for row, values in enumerate(rows)}
 
     def locate(self, observations: NDArray[Any]) -> NDArray[np.int64]:
         """Return the row of each observation among the logged ones, -1 for novel ones; shape (N,)."""
@@ -59,9 +60,9 @@ class Counted:
         rows = order[places]
         return np.where((table[places] == keys) & (self.episodes[rows] >= self.least), rows, -1)
 
-    def locate_one(self, observation: NDArray[Any]) -> int:
-        """Return the row of one observation, shape (1, d...); -1 if it is novel."""
-        row = self._rows.get(keys_of(observation).tobytes(), -1)
+    def locate_one(self, values: Sequence[float]) -> int:
+        """Return the row of one observation, given as its numbers in a list; -1 if it is novel."""
+        row = self._rows.get(_key(values), -1)
         return row if row >= 0 and self.episodes[row] >= self.least else -1
 
     def describe(self) -> str:
@@ -139,6 +140,10 @@ class Measured:
         """Return whether flat observations, shape (N, d), are novel."""
         return ~(self.squared(flat) <= self._limit)
 
+    def novel_one(self, values: Sequence[float]) -> bool:
+        """Return whether one observation, given as its numbers in a list, is novel."""
+        return bool(self.novel(np.array([values], dtype=np.float64))[0])
+
     def describe(self) -> str:
         """Say what is novel."""
         nearest = f"the nearest of {len(self.references):,} logged ones"
@@ -161,6 +166,11 @@ def rebuild(facts: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Counted 
         raise InputError(f"novelty of kind {facts['kind']!r} is unknown to this version. Upgrade groundschool.")
     center, scale, references = (tensors[f"novelty.{name}"] for name in ("center", "scale", "references"))
     return Measured(center, scale, references, float(facts["threshold"]))
+
+
+def _key(values: Sequence[float]) -> tuple[float | None, ...]:
+    """Return what is equal for equal observations; a NaN is not equal to itself."""
+    return tuple([None if value != value else value for value in values])
 
 
 def keys_of(observations: NDArray[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -99,6 +100,22 @@ class Schema:
             return self._cast(x[None])
         except Exception:  # noqa: BLE001 - whatever an object that is no array does when it is made one
             return None
+
+    def fault(self, values: Sequence[float]) -> int:
+        """Return the code of one observation, given as its numbers in a list."""
+        worst = FINE
+        for value, low, high, blank in self._bounds:
+            number = values[value]
+            if number - number != 0.0 and not (blank and number != number):
+                return NOT_FINITE
+            if number < low or number > high:
+                worst = OUT_OF_RANGE
+        return worst
+
+    @cached_property
+    def _bounds(self) -> list[tuple[int, float, float, bool]]:
+        columns = self.low.tolist(), self.high.tolist(), self.blanks.tolist()
+        return [(index, *bounds) for index, bounds in enumerate(zip(*columns, strict=True))]
 
     def faults(self, observations: NDArray[Any]) -> NDArray[np.int8]:
         """Return a code for each of (N, *shape) observations: ``FINE``, ``NOT_FINITE`` or ``OUT_OF_RANGE``."""
