@@ -218,6 +218,9 @@ def test_limits_suspend_until_reset():
     assert guarded.monitor.suspended is limits[0]
     later = [guarded.decide(state, rng) for state in (0, 1, -1)]
     assert {decision.reason for decision in later} == {Reason.SUSPENDED}
+    assert later[0].detail == (
+        "Suspended after interventions for out_of_range in more than 50.0% of 4 decisions in a row. The fallback acts."
+    )
     assert [decision.action for decision in later] == [2, 2, 1]
     np.testing.assert_allclose(guarded.probabilities([0]), [[0.5, 0.3, 0.2]])  # what is judged is not suspended
     guarded.monitor.reset()

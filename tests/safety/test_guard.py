@@ -12,7 +12,6 @@ from groundschool.errors import InputError
 from groundschool.policies import ConstantPolicy, Reason, TabularPolicy, wrap
 from groundschool.policies.novelty import Counted, Measured
 from groundschool.safety.familiarity import calibrated, farthest_first
-from groundschool.safety.interventions import interventions
 
 UNIFORM = TabularPolicy(np.full((10, 2), 0.5), name="uniform")
 
@@ -185,7 +184,7 @@ def test_interventions_by_hand():
     log = episodes([0, 0], [1, 0])
     policy = TabularPolicy([[0.5, 0.5], [0.0, 1.0]])
     guarded = gs.guard(log, held_out([0], [1]), policy, rules=[gs.Rule("state == 0", forbid=1)], false_alarms=0.5)
-    found = interventions(log, guarded)
+    found = guarded.interventions(log)
     # Half of what is proposed in state 0 is forbidden by the rule, all of it in state 1 was never logged.
     assert found.rows[Reason.RULE] == pytest.approx(3 * 0.5 / 4)
     assert found.rows[Reason.UNSUPPORTED] == pytest.approx(1 / 4)
@@ -236,6 +235,44 @@ def test_what_makes_no_guard_is_refused(log, later, options, message):
         gs.guard(log, later, **{"policy": ConstantPolicy(0, 2), **options})
 
 
-def test_only_guarded_policies_intervene():
-    with pytest.raises(InputError, match=r"made by gs\.guard"):
-        interventions(LOG, UNIFORM)
+def test_interventions_on_another_log_are_refused():
+    guarded = gs.guard(LOG, LATER, UNIFORM)
+    with pytest.raises(InputError, match="the log has 3 actions"):
+        guarded.interventions(episodes([0], n_actions=3))
+    with pytest.raises(InputError, match="observations: expected"):
+        guarded.interventions(WALK)
+
+
+def test_measured_observations_are_supported_where_the_fallback_acts_alike():
+    cloned = wrap(lambda x: np.where(x[:, :1] > 0, [[0.8, 0.2]], [[0.5, 0.5]]), n_actions=2, outputs="probabilities")
+    cloned.describe = lambda: ({}, {})
+    guarded = gs.guard(WALK, WALKED, ConstantPolicy(1, 2), fallback=cloned, min_share=0.3)
+    near = WALK.observations[[int(np.argmax(WALK.observations[:, 0] > 0)), int(np.argmax(WALK.observations[:, 0] < 0))]]
+    found = guarded.compose(near)
+    np.testing.assert_allclose(found.probabilities, [[0.8, 0.2], [0.0, 1.0]])  # .2 is less than .3 times .8
+    reasons = [guarded.decide(row, np.random.default_rng(0)).reason for row in near]
+    assert reasons == [Reason.UNSUPPORTED, Reason.POLICY]
+    masked = guarded.probabilities(near[:1], masks=[[False, True]])
+    np.testing.assert_allclose(masked, [[0.0, 1.0]])
+    with pytest.raises(InputError, match="the fallback is one action"):
+        gs.guard(WALK, WALKED, ConstantPolicy(1, 2), fallback=0, min_share=0.3)
+
+
+def test_what_is_checked_is_said_in_sentences():
+    rules = [gs.Rule("state == 3", forbid=1, name="no dose"), gs.Rule("state > 8", fallback=True)]
+    log = episodes([0, 1], [1, 0], actions=[0, 1, 0, 0], costs=[0, 1, 0, 0])
+    guarded = gs.guard(
+        log, held_out([0, 1], costs=[0, 0]), UNIFORM, rules=rules, harm={"harm": 0.9}, limits=[gs.Limit(0.1, 100)]
+    )
+    assert guarded.guard.describe() == (
+        "An observation that is not 1 number of the log's kind, or that is blank, infinite or out of range, is not "
+        "acted on.",
+        "One that is logged in fewer than 2 episodes is novel, and left to the fallback.",
+        "Where state == 3 holds (no dose), or cannot be known, nobody takes action 1.",
+        "Where state > 8 holds, or cannot be known, the fallback acts.",
+        "Pairs of an observation and an action that are barred, as the log shows harm there: 1.",
+        "Of 2 actions the log supports 1.5 in an observation, on average.",
+        "After interventions in more than 10.0% of 100 decisions in a row only the fallback acts, until somebody "
+        "resets the guard.",
+        "Where nothing else is left, the first allowed action of 0, 1 is taken.",
+    )

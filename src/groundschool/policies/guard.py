@@ -37,6 +37,9 @@ class Guard:
     supported : bool array, shape (U, n_actions), or None
         For each counted observation, the actions logged often enough for the policy to take them. The fallback is not
         bound by it.
+    likeness : float
+        In [0, 1]. Above 0 the policy may take only actions that the fallback, a cloned policy, takes at least so many
+        times as often as its most probable one (discrete BCQ, Fujimoto et al. 2019, arXiv:1910.01708).
     ranking : int array, shape (n_actions,)
         The last resort: of all actions the first one that is allowed.
     limits : tuple of Limit
@@ -58,6 +61,7 @@ class Guard:
     ranking: NDArray[np.int64]
     harmless: BoolArray | None = None
     supported: BoolArray | None = None
+    likeness: float = 0.0
     limits: tuple[Limit, ...] = ()
     notes: tuple[str, ...] = ()
     calibration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -78,6 +82,8 @@ class Guard:
             fits = self.novelty.observations.shape == ((logged,) if ids else (logged, self.schema.width))
         if not fits:
             raise InputError("guard: what it knows of logged observations has another width than its schema.")
+        if not 0.0 <= self.likeness <= 1.0:
+            raise InputError(f"guard: likeness is {self.likeness!r}, expected a share from 0 to 1.")
         for name in _TABLES:
             table = getattr(self, name)
             if table is not None and (table.shape != (logged, n_actions) or table.dtype != np.bool_):
@@ -90,6 +96,36 @@ class Guard:
         """How many actions there are."""
         return self.rules.n_actions
 
+    def describe(self) -> tuple[str, ...]:
+        """Say what is checked, in whole sentences and in the order of the checks."""
+        numbers = f"{self.schema.width} number{'s' * (self.schema.width > 1)}"
+        said = [
+            f"An observation that is not {numbers} of the log's kind, or that is blank, infinite or out of range, is "
+            "not acted on.",
+            f"One that is {self.novelty.describe()} is novel, and left to the fallback.",
+        ]
+        for rule in self.rules.rules:
+            name = f" ({rule.name})" if rule.name else ""
+            acts = ", ".join(map(str, rule.forbid))
+            does = "the fallback acts" if rule.fallback else f"nobody takes action {acts}"
+            said.append(f"Where {rule.when} holds{name}, or cannot be known, {does}.")
+        if self.harmless is not None:
+            pairs = int((~self.harmless).sum())
+            said.append(
+                f"Pairs of an observation and an action that are barred, as the log shows harm there: {pairs:,}."
+            )
+        if self.supported is not None:
+            left = self.supported.sum(axis=1).mean()
+            said.append(f"Of {self.n_actions} actions the log supports {left:.1f} in an observation, on average.")
+        if self.likeness > 0.0:
+            said.append(
+                f"The policy takes only actions that the fallback takes at least {self.likeness:g} times as often as "
+                "its most probable one."
+            )
+        said += [f"After {limit} only the fallback acts, until somebody resets the guard." for limit in self.limits]
+        ranking = ", ".join(map(str, self.ranking.tolist()))
+        return (*said, f"Where nothing else is left, the first allowed action of {ranking} is taken.")
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the arrays."""
         tables = {name: getattr(self, name) for name in _TABLES if getattr(self, name) is not None}
@@ -101,6 +137,7 @@ class Guard:
             "schema": self.schema.to_json(),
             "novelty": self.novelty.to_json(),
             "rules": self.rules.to_json(),
+            "likeness": self.likeness,
             "limits": [limit.to_json() for limit in self.limits],
             "notes": list(self.notes),
             "calibration": dict(self.calibration),
@@ -118,6 +155,7 @@ class Guard:
             ranking=tensors["ranking"],
             harmless=tensors.get("harmless"),
             supported=tensors.get("supported"),
+            likeness=facts["likeness"],
             limits=tuple(Limit(**one) for one in facts["limits"]),
             notes=tuple(facts["notes"]),
             calibration=facts["calibration"],

@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from groundschool.data.dataset import Dataset
 from groundschool.errors import InputError
 from groundschool.policies import schema as schemas
 from groundschool.policies.decision import INDEX, REASONS, Decision, Reason
 from groundschool.policies.guard import Guard
+from groundschool.policies.interventions import Interventions, interventions
 from groundschool.policies.monitor import Monitor
 from groundschool.policies.novelty import Counted, Measured
 from groundschool.policies.policy import BoolArray, DiscretePolicy, FloatArray, Policy, check_masks, one_hot
@@ -135,6 +137,20 @@ class GuardedPolicy(DiscretePolicy):
             table[rows], reasons[rows] = self._readable(x[rows], allowed[rows], masked=masks is not None)
         return Composite(table, reasons)
 
+    def interventions(self, log: Dataset) -> Interventions:
+        """Work out how often, and why, the guard would step in at the observations of a log.
+
+        They are those that the logger met. Who follows the guarded policy meets others.
+
+        Raises
+        ------
+        InputError
+            If the log holds other observations or actions.
+        """
+        if log.n_actions != self.n_actions:
+            raise InputError(f"the log has {log.n_actions} actions, policy {self.name!r} has {self.n_actions}.")
+        return interventions(log, self.compose(log.observations, masks=log.action_masks).reasons)
+
     def _readable(self, x: NDArray[Any], allowed: BoolArray, *, masked: bool) -> Composite:
         flat = self.guard.schema.flat(x)
         places = None if self._counted is None else self._counted.locate(x)
@@ -146,11 +162,16 @@ class GuardedPolicy(DiscretePolicy):
         harmful = ~harmless & np.any(permitted & harmless, axis=1, keepdims=True)
         permitted = np.where(nothing[:, None], allowed, permitted & ~harmful)
         supported = self._known(self.guard.supported, places, allowed.shape)
+        masks = allowed if masked else None
+        likely = None
+        if self.guard.likeness > 0.0:
+            likely = ask(self.fallback, x, masks, self.n_actions)
+            supported = supported & self._likely(likely[0])
 
         reasons = np.zeros((len(x), len(REASONS)))
         proposed = np.zeros(allowed.shape)
         asked = np.flatnonzero(~(novel | demanded | nothing))
-        answers, sound = ask(self.policy, x[asked], allowed[asked] if masked else None, self.n_actions)
+        answers, sound = ask(self.policy, x[asked], None if masks is None else masks[asked], self.n_actions)
         proposed[asked] = answers
         failed = np.zeros(len(x), np.bool_)
         failed[asked] = ~sound
@@ -170,7 +191,11 @@ class GuardedPolicy(DiscretePolicy):
         refused = reasons.sum(axis=1)
         reasons[:, INDEX[Reason.POLICY]] = accepted.sum(axis=1)
         falling = np.flatnonzero((refused > 0.0) & ~nothing)
-        instead, able = self._instead(x[falling], allowed[falling] if masked else None, permitted[falling])
+        if likely is None:
+            answers, sound = ask(self.fallback, x[falling], None if masks is None else masks[falling], self.n_actions)
+        else:
+            answers, sound = likely[0][falling], likely[1][falling]
+        instead, able = self._instead(answers, sound, permitted[falling])
         accepted[falling] += refused[falling, None] * instead
         unable = falling[~able]
         reasons[unable] = reasons[unable] * (np.arange(len(REASONS)) == INDEX[Reason.POLICY])
@@ -186,9 +211,12 @@ class GuardedPolicy(DiscretePolicy):
             return np.ones(shape, np.bool_)
         return table[np.maximum(places, 0)] | (places < 0)[:, None]
 
-    def _instead(self, x: NDArray[Any], masks: BoolArray | None, permitted: BoolArray) -> tuple[FloatArray, BoolArray]:
+    def _likely(self, table: FloatArray) -> BoolArray:
+        """Return the actions that the fallback takes often enough, in rows or in one row of its probabilities."""
+        return np.asarray((table > 0.0) & (table >= self.guard.likeness * table.max(axis=-1, keepdims=True)))
+
+    def _instead(self, answers: FloatArray, sound: BoolArray, permitted: BoolArray) -> tuple[FloatArray, BoolArray]:
         """Return what the fallback does among permitted actions, and whether it could say: else the last resort."""
-        answers, sound = ask(self.fallback, x, masks, self.n_actions)
         kept = answers * permitted
         total = kept.sum(axis=1)
         able = sound & (total > 0.0)
@@ -263,8 +291,9 @@ class GuardedPolicy(DiscretePolicy):
             else:
                 harmful = None
         masks = None if allowed is self._everything else allowed[None]
+        instead = None
         if self.monitor.suspended is not None:
-            cause, why = Reason.SUSPENDED, f"Suspended: there were more than {self.monitor.suspended}"
+            cause, why = Reason.SUSPENDED, f"Suspended after {self.monitor.suspended}"
         elif novel:
             cause, why = Reason.NOVEL, f"The observation is {guard.novelty.describe()}"
         elif demanding >= 0:
@@ -277,12 +306,17 @@ class GuardedPolicy(DiscretePolicy):
                 cause, why = Reason.POLICY_FAILED, "The policy failed"
             else:
                 action = draw(row, rng)
-                if permitted[action] and (guard.supported is None or place < 0 or guard.supported[place, action]):
+                supported = guard.supported is None or place < 0 or bool(guard.supported[place, action])
+                if supported and guard.likeness > 0.0:
+                    instead = ask_one(self.fallback, x, masks, self.n_actions)
+                    supported = instead is not None and bool(self._likely(instead)[action])
+                if permitted[action] and supported:
                     return Decision(action, Reason.POLICY, False)
                 cause, why = self._against(action, ruled, harmful, allowed, values)
-        row = ask_one(self.fallback, x, masks, self.n_actions)
-        if row is not None:
-            kept = row * permitted
+        if instead is None:
+            instead = ask_one(self.fallback, x, masks, self.n_actions)
+        if instead is not None:
+            kept = instead * permitted
             total = kept.sum()
             if total > 0.0:
                 return Decision(draw(kept / total, rng), cause, True, f"{why}. The fallback acts.")
@@ -298,7 +332,7 @@ class GuardedPolicy(DiscretePolicy):
             return Reason.HARM, f"The log shows action {action} followed by harm there"
         if not allowed[action]:
             return Reason.MASKED, f"The mask forbids action {action}"
-        return Reason.UNSUPPORTED, f"Action {action} was not logged often enough there"
+        return Reason.UNSUPPORTED, f"Action {action} was not taken often enough there"
 
     def _emergency(self, observation: Any, mask: Any) -> int:
         usable = self._usable(mask)

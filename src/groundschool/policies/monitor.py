@@ -51,8 +51,8 @@ class Limit:
         object.__setattr__(self, "reasons", tuple(Reason(reason) for reason in given))
 
     def __str__(self) -> str:
-        what = " or ".join(self.reasons) if self.reasons else "any reason"
-        return f"at most {self.rate:.1%} interventions (for {what}) in {self.window:,} decisions"
+        why = f" for {' or '.join(self.reasons)}" if self.reasons else ""
+        return f"interventions{why} in more than {self.rate:.1%} of {self.window:,} decisions in a row"
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""

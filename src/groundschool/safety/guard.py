@@ -69,7 +69,9 @@ def guard(
     min_count, min_share : int, float
         The policy may take an action that was logged at least so often in an observation, and at least so many times
         as often as the most frequent one there, which always is supported (see ``groundschool.policies.support``).
-        Only where observations can be counted.
+        Where observations are measured and not counted, `min_share` is of the fallback's probabilities, which then is
+        a cloned policy: ``gs.train(log, "bc")``. A greedy learner should not go below .3; a policy that was made from
+        the logger's own probabilities needs none.
     harm : mapping from a cost of the log to a share, optional
         Actions that were followed at once by that cost in at least that share of the times they were logged in an
         observation are forbidden there, to the fallback too, as long as another action is left. Only where
@@ -100,10 +102,10 @@ def guard(
     _check(log, calibration, policy, false_alarms, min_count, min_share, range_margin)
     assert log.n_actions is not None
     counted = _is_counted(log)
-    if not counted and (harm or min_count != 1 or min_share != 0.0):
+    if not counted and (harm or min_count != 1):
         raise InputError(
-            "guard: min_count, min_share and harm count what was logged in an observation, and these are measured: "
-            "none occurs often enough. Leave them out, and say what must not happen by rules."
+            "guard: min_count and harm count what was logged in an observation, and these are measured: none occurs "
+            "often enough. Leave them out, and say what must not happen by rules."
         )
     schema = _schema(log, ranges or {}, range_margin)
     limits = _limits(limits)
@@ -116,6 +118,11 @@ def guard(
         counts = _counts(novelty, log, calibration)
         tables = _tables(novelty, (log, calibration), counts, min_count, min_share, harm or {})
     acting = _fallback(fallback, log, novelty, counts)
+    if not counted and min_share > 0.0 and isinstance(acting, ConstantPolicy):
+        raise InputError(
+            "min_share: these observations are measured, so that a cloned policy must say which actions are usual, and "
+            'the fallback is one action. Pass fallback=gs.train(log, "bc"), or leave min_share out.'
+        )
     guarded = GuardedPolicy(
         policy,
         Guard(
@@ -124,6 +131,7 @@ def guard(
             rules=book,
             ranking=_ranking(last_resort, acting, log),
             limits=limits,
+            likeness=0.0 if counted else float(min_share),
             notes=(note,),
             calibration=facts,
             **tables,

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groundschool.data import Dataset
-from groundschool.errors import InputError
 from groundschool.policies.decision import REASONS, Reason
-from groundschool.policies.guarded import GuardedPolicy
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -61,35 +62,14 @@ class Interventions:
         }
 
 
-def interventions(log: Dataset, policy: GuardedPolicy) -> Interventions:
-    """Work out how often, and why, a guard would step in at the observations of a log.
-
-    The observations are those that the logger met. Who follows the guarded policy meets others.
-
-    Parameters
-    ----------
-    log : Dataset
-    policy : GuardedPolicy
-
-    Returns
-    -------
-    Interventions
-
-    Raises
-    ------
-    InputError
-        If the policy is not guarded, or the log holds other observations or actions.
-    """
-    if not isinstance(policy, GuardedPolicy):
-        raise InputError(f"interventions: expected a guarded policy, made by gs.guard, got {type(policy).__name__}.")
-    if log.n_actions != policy.n_actions:
-        raise InputError(f"interventions: the log has {log.n_actions} actions, the policy {policy.n_actions}.")
-    reasons = policy.compose(log.observations, masks=log.action_masks).reasons
-    intervened = 1.0 - reasons[:, REASONS.index(Reason.POLICY)]
+def interventions(log: Dataset, reasons: FloatArray) -> Interventions:
+    """Sum up the probability of each reason at each row of a log, shape (N, len(REASONS)); rows sum to 1."""
+    shares = np.clip(reasons, 0.0, 1.0)
+    intervened = 1.0 - shares[:, REASONS.index(Reason.POLICY)]
     with np.errstate(divide="ignore"):
-        never = np.exp(np.add.reduceat(np.log1p(-np.minimum(reasons, 1.0)), log.starts[:-1], axis=0))
-        without = np.exp(np.add.reduceat(np.log1p(-np.clip(intervened, 0.0, 1.0)), log.starts[:-1]))
-    rows, episodes = reasons.mean(axis=0), 1.0 - never.mean(axis=0)
+        never = np.exp(np.add.reduceat(np.log1p(-shares), log.starts[:-1], axis=0))
+        without = np.exp(np.add.reduceat(np.log1p(-intervened), log.starts[:-1]))
+    rows, episodes = shares.mean(axis=0), 1.0 - never.mean(axis=0)
     return Interventions(
         n_rows=log.n_steps,
         n_episodes=log.n_episodes,
