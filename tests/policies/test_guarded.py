@@ -11,8 +11,20 @@ from hypothesis import strategies as st
 
 import groundschool as gs
 from groundschool.errors import InputError
-from groundschool.policies import ConstantPolicy, Guard, GuardedPolicy, Limit, Reason, Rule, TabularPolicy, wrap
+from groundschool.policies import (
+    ConstantPolicy,
+    Guard,
+    GuardedPolicy,
+    Limit,
+    NetworkPolicy,
+    Reason,
+    Rule,
+    TabularPolicy,
+    wrap,
+)  # fmt: skip
 from groundschool.policies.decision import INDEX, REASONS
+from groundschool.policies.encoding import fit_encoder
+from groundschool.policies.guarded import ask, ask_one
 from groundschool.policies.novelty import Counted, Measured
 from groundschool.policies.rules import Rules
 from groundschool.policies.schema import Schema
@@ -22,11 +34,11 @@ POLICY = TabularPolicy([[0.5, 0.3, 0.2], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.2,
 FALLBACK = TabularPolicy([[0.0, 0.5, 0.5]] * 4, name="other")
 
 
-def ids(policy=POLICY, fallback=FALLBACK, *, rules=(), least=1, logged=4, limits=(), **tables):
+def ids(policy=POLICY, fallback=FALLBACK, *, rules=(), least=1, logged=4, limits=(), likeness=0.0, **tables):
     schema = Schema((), "int64", ("state",), np.zeros(1), np.full(1, 100.0), np.zeros(1, bool))
     novelty = Counted(np.arange(4)[:logged], np.array([5, 5, 1, 5])[:logged], least)
-    tables = {name: np.array(table, bool) for name, table in tables.items()}
-    guard = Guard(schema, novelty, Rules(tuple(rules), schema.names, 3), np.array([1, 2, 0]), limits=limits, **tables)
+    more = {name: np.array(table, bool) for name, table in tables.items()} | {"limits": limits, "likeness": likeness}
+    guard = Guard(schema, novelty, Rules(tuple(rules), schema.names, 3), np.array([1, 2, 0]), **more)
     return GuardedPolicy(policy, guard, fallback)
 
 
@@ -190,7 +202,7 @@ def test_decisions_follow_the_distribution_in_random_guards(seed):
         rules.append(Rule(str(text), fallback=True) if rng.random() < 0.3 else Rule(str(text), forbid=forbid))
     guarded = ids(
         policy, fallback, rules=rules, least=int(rng.integers(1, 3)),
-        supported=rng.random((4, 3)) < 0.7, harmless=rng.random((4, 3)) < 0.7,
+        supported=rng.random((4, 3)) < 0.7, harmless=rng.random((4, 3)) < 0.7, likeness=rng.choice([0.0, 0.5]),
     )  # fmt: skip
     states = rng.integers(-1, 7, 12)
     masks = rng.random((12, 3)) < 0.7
@@ -206,6 +218,22 @@ def test_decisions_follow_the_distribution_in_random_guards(seed):
             assert found.reasons[row, INDEX[decision.reason]] > 0.0
             if deterministic and masking is None:  # a table whose row is masked becomes uniform
                 assert found.reasons[row, INDEX[decision.reason]] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("head", ["softmax", "greedy"])
+def test_one_observation_at_a_time_is_what_a_batch_is(head):
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.integers(0, 9, (300, 2)), rng.normal(size=(300, 2))], axis=1).astype(np.float32)
+    encoder = fit_encoder(x)
+    sizes = ((encoder.width, 8), (8, 3))
+    layers = tuple((rng.normal(size=(2, i, o)).astype(np.float32), np.zeros((2, 1, o), np.float32)) for i, o in sizes)
+    policy = NetworkPolicy("net", 3, encoder, layers, head)
+    masks = rng.random((300, 3)) < 0.6
+    masks[~masks.any(axis=1)] = True
+    together, sound = ask(policy, x, masks, 3)
+    apart = [ask_one(policy, x[i : i + 1], masks[i : i + 1], 3) for i in range(300)]
+    np.testing.assert_allclose(apart, together, atol=1e-6)
+    assert sound.all()
 
 
 def test_limits_suspend_until_reset():

@@ -94,6 +94,7 @@ class GuardedPolicy(DiscretePolicy):
         self.training = training
         self.monitor = Monitor(guard.limits)
         self._everything = np.ones(self.n_actions, np.bool_)
+        self._everything.flags.writeable = False
         self._counted = guard.novelty if isinstance(guard.novelty, Counted) else None
         self._measured = guard.novelty if isinstance(guard.novelty, Measured) else None
 
