@@ -106,7 +106,7 @@ class Guard:
         ]
         for rule in self.rules.rules:
             name = f" ({rule.name})" if rule.name else ""
-            acts = ", ".join(map(str, rule.forbid))
+            acts = " or ".join(map(str, rule.forbid))
             does = "the fallback acts" if rule.fallback else f"nobody takes action {acts}"
             said.append(f"Where {rule.when} holds{name}, or cannot be known, {does}.")
         if self.harmless is not None:

@@ -34,30 +34,38 @@ _CANDIDATES = 40_000
 
 
 def fit_counted(log: Dataset, calibration: Dataset, schema: Schema, rate: float) -> Fitted:
-    """Return the distinct observations of both logs and the least count that is familiar, its figures, and a note."""
-    first, episodes = _visits(log.observations, log.episode_index)
-    alone = Counted(_stored(log.observations)[first], episodes, 1)
-    places = alone.locate(calibration.observations)
-    visits = np.where(places >= 0, alone.episodes[np.maximum(places, 0)], 0)
-    fewest = np.minimum.reduceat(visits, calibration.starts[:-1])
-    fewest = np.where(_refused(schema, calibration), 0, fewest)
-    score, promised = calibrated(-fewest.astype(np.float64), rate)
-    least = int(min(max(-score, 1), ENOUGH))
-    alarmed = int((fewest < least).sum())
+    """Return the distinct observations of both logs and the least count that is familiar, its figures, and a note.
 
-    both = np.concatenate([log.observations, calibration.observations])
-    index = np.concatenate([log.episode_index, log.n_episodes + calibration.episode_index])
-    first, episodes = _visits(both, index)
-    novelty = Counted(_stored(both)[first], episodes, least)
-    others = episodes[dataclasses.replace(novelty, least=1).locate(both)] - 1
-    without = np.bincount(index, weights=others < least).astype(np.bool_)
-    count = len(without)
+    The count is the conformal one, or less: so little that, of all episodes, no larger share than the rate holds an
+    observation that too few of the others hold. That steadies it where few episodes are held out.
+    """
+    here, later = schema.read(log.observations), schema.read(calibration.observations)
+    first, episodes = _visits(here, log.episode_index)
+    alone = Counted(_stored(here)[first], episodes, 1)
+    places = alone.locate(later)
+    visits = np.where(places >= 0, alone.episodes[np.maximum(places, 0)], 0)
+    held_out = np.minimum.reduceat(visits, calibration.starts[:-1])
+    held_out = np.where(_refused(schema, calibration), 0, held_out)
+    score, promised = calibrated(-held_out.astype(np.float64), rate)
+
+    both = np.concatenate([here, later])
+    first, episodes = _visits(both, np.concatenate([log.episode_index, log.n_episodes + calibration.episode_index]))
+    novelty = Counted(_stored(both)[first], episodes, 1)
+    starts = np.concatenate([log.starts[:-1], log.n_steps + calibration.starts[:-1]])
+    left_out = np.minimum.reduceat(episodes[novelty.locate(both)] - 1, starts)
+    count = len(left_out)
+    least = int(min(max(-score, 1), ENOUGH))
+    while least > 1 and (left_out < least).sum() > rate * count:
+        least -= 1
+
+    novelty = dataclasses.replace(novelty, least=least)
+    alarmed, without = int((held_out < least).sum()), int((left_out < least).sum())
     facts = _facts("counted", rate, calibration.n_episodes, alarmed, promised if -score >= 1 else None)
-    facts |= {"least": least, "left_out_episodes": count, "left_out_alarmed": int(without.sum())}
+    facts |= {"least": least, "left_out_episodes": count, "left_out_alarmed": without}
     note = (
-        f"An observation is novel where it was logged in {novelty.describe().removeprefix('logged in ')} of {count:,}; "
-        f"{len(first):,} are known. {_alarms(alarmed, calibration.n_episodes, rate)} Of all {count:,} episodes, each "
-        f"held against the others, {int(without.sum()):,} would."
+        f"An observation is novel where it was {novelty.describe()} of {count:,}; {len(first):,} are known. "
+        f"{_alarms(alarmed, calibration.n_episodes, rate)} Of all {count:,} episodes, each held against the others, "
+        f"{without:,} would."
     )
     return novelty, facts, note
 
@@ -70,7 +78,7 @@ def fit_measured(log: Dataset, calibration: Dataset, schema: Schema, rate: float
     plain = Measured(center, scale, np.zeros((1, width)), 0.0)
     references = farthest_first(plain.scaled(flat[_spread_out(len(flat))]), _REFERENCES)
     fitted = dataclasses.replace(plain, references=references)
-    distances = np.sqrt(fitted.squared(schema.flat(calibration.observations)))
+    distances = np.sqrt(fitted.squared(schema.flat(schema.read(calibration.observations))))
     worst = np.maximum.reduceat(distances, calibration.starts[:-1])
     scores = np.where(_refused(schema, calibration), np.inf, worst)
     threshold, promised = calibrated(scores, rate)
@@ -119,7 +127,7 @@ def _spread_out(n: int) -> NDArray[np.int64]:
 
 def _refused(schema: Schema, log: Dataset) -> NDArray[np.bool_]:
     """Return whether an observation of each episode is refused before its novelty is asked, (E,)."""
-    faults = schema.faults(log.observations) != schemas.FINE
+    faults = schema.faults(schema.read(log.observations)) != schemas.FINE
     return np.asarray(np.logical_or.reduceat(faults, log.starts[:-1]))
 
 

@@ -115,8 +115,8 @@ def guard(
     tables: dict[str, NDArray[np.bool_] | None] = {"supported": None, "harmless": None}
     counts = None
     if isinstance(novelty, Counted):
-        counts = _counts(novelty, log, calibration)
-        tables = _tables(novelty, (log, calibration), counts, min_count, min_share, harm or {})
+        counts = _counts(novelty, schema, log, calibration)
+        tables = _tables(novelty, schema, (log, calibration), counts, min_count, min_share, harm or {})
     acting = _fallback(fallback, log, novelty, counts)
     if not counted and min_share > 0.0 and isinstance(acting, ConstantPolicy):
         raise InputError(
@@ -176,18 +176,19 @@ def _schema(log: Dataset, ranges: Mapping[str, tuple[float, float]], margin: flo
     return Schema(shape, log.observations.dtype.name, names, low, high, blanks)
 
 
-def _counts(novelty: Counted, *logs: Dataset) -> NDArray[np.int64]:
+def _counts(novelty: Counted, schema: Schema, *logs: Dataset) -> NDArray[np.int64]:
     """Return how often each action was logged in each known observation, (U, n_actions)."""
     n_actions = logs[0].n_actions or 0
     everywhere = dataclasses.replace(novelty, least=1)
     counts = np.zeros((len(novelty.observations), n_actions), np.int64)
     for log in logs:
-        np.add.at(counts, (everywhere.locate(log.observations), log.actions), 1)
+        np.add.at(counts, (everywhere.locate(schema.read(log.observations)), log.actions), 1)
     return counts
 
 
 def _tables(
     novelty: Counted,
+    schema: Schema,
     logs: tuple[Dataset, ...],
     counts: NDArray[np.int64],
     min_count: int,
@@ -208,7 +209,7 @@ def _tables(
             if name not in log.costs:
                 have = ", ".join(map(repr, log.costs)) or "none"
                 raise InputError(f"harm: the log has no cost {name!r} (it has: {have}).{suggest(name, log.costs)}")
-            np.add.at(harmed, (everywhere.locate(log.observations), log.actions), log.costs[name] > 0)
+            np.add.at(harmed, (everywhere.locate(schema.read(log.observations)), log.actions), log.costs[name] > 0)
         harmless &= (harmed == 0) | (harmed < limit * counts)
     return {"supported": supported, "harmless": harmless}
 
@@ -290,7 +291,9 @@ def _check(
             raise InputError(f"{what}: expected a Dataset, got {type(one).__name__}.")
     require_actions(policy, log.n_actions, "the log")
     require_actions(policy, calibration.n_actions, "the calibration log")
-    if log.observations.shape[1:] != calibration.observations.shape[1:]:
+    if log.observations.ndim != calibration.observations.ndim or (
+        log.observations.shape[1:] != calibration.observations.shape[1:]
+    ):
         raise InputError(
             f"calibration: observations have shape {calibration.observations.shape[1:]}, those of the log "
             f"{log.observations.shape[1:]}. Pass another part of the same log."
