@@ -280,23 +280,25 @@ def hostile(count: int, seed: int = 0) -> dict[str, Any]:
 
 
 def by_rules(observation: Any) -> Any:
-    """Return the actions that the rules of `hostile` forbid, worked out without groundschool."""
-    forbidden = np.zeros(4, bool)
+    """Return the actions that the rules of `hostile` forbid, worked out without groundschool.
+
+    Where nothing is known of an observation, everything that any rule forbids.
+    """
+    forbidden, unknown = np.zeros(4, bool), np.array([True, True, False, True])
     if not (isinstance(observation, np.ndarray) and type(observation) is np.ndarray):
         if not (isinstance(observation, list) and len(observation) == 2):
-            return forbidden
+            return unknown
         if any(type(value) not in (int, float) for value in observation):
-            return forbidden
+            return unknown
         observation = np.array(observation, np.float64)
     if observation.shape != (2,) or observation.dtype.kind not in "iuf":
-        return forbidden
+        return unknown
     with np.errstate(all="ignore"):
         x, y = (float(value) for value in observation.astype(np.float32))
-    if not (np.isfinite([x, y]).all() and min(x, y) >= -14 and max(x, y) <= 28):
-        return forbidden  # refused before the rules are asked
-    if x > 7 and y < x:
+    # What is blank is not known to be false; "false and blank" is false.
+    if not (x <= 7 or y >= x):
         forbidden[[0, 3]] = True
-    if x == 3 or y / (x - 3) > 2:
+    if x == 3 or not y / (x - 3) <= 2:
         forbidden[1] = True
     return forbidden
 

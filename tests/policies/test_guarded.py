@@ -63,6 +63,8 @@ NOT_0 = [[0, 1, 1]] * 4
         (ids(least=2), 2, None, [0.0, 0.5, 0.5], {"novel_observation": 1.0}),
         (ids(), -1, None, [0.0, 1.0, 0.0], {"out_of_range": 1.0}),
         (ids(), 101, None, [0.0, 1.0, 0.0], {"out_of_range": 1.0}),
+        (ids(rules=[Rule("state > 100", forbid=1)]), 101, None, [0.0, 0.0, 1.0], {"out_of_range": 1.0}),
+        (ids(rules=[Rule("state > 100", forbid=[1, 2])]), 101, [0, 1, 1], [0.0, 1.0, 0.0], {"out_of_range": 1.0}),
         # A mask is known to the policy, which renormalises; what it leaves out is not proposed.
         (ids(), 0, [1, 1, 0], [0.625, 0.375, 0.0], {"policy": 1.0}),
         (ids(fallback=ConstantPolicy(2, 3)), 4, [1, 0, 0], [1.0, 0.0, 0.0], {"novel_observation": 1.0}),
@@ -140,6 +142,15 @@ def measured(policy=None, **more):
 )
 def test_measured_observations_by_hand(observation, reason):
     assert measured().decide(observation, np.random.default_rng(0)).reason == reason
+
+
+def test_what_a_rule_cannot_know_it_forbids():
+    guarded, rng = measured(rules=(Rule("a > 0.2", forbid=0),)), np.random.default_rng(0)
+    assert guarded.decide([np.nan, 0.0], rng)[:2] == (1, Reason.NOT_FINITE)
+    assert guarded.decide([0.1, np.inf], rng)[:2] == (0, Reason.NOT_FINITE)
+    assert guarded.decide("nothing", rng)[:2] == (1, Reason.UNREADABLE)
+    assert guarded.decide("nothing", rng, mask=[True, False])[:2] == (0, Reason.UNREADABLE)
+    np.testing.assert_array_equal(guarded.probabilities([[np.nan, 0.0], [0.1, np.inf]]), [[0, 1], [1, 0]])
 
 
 def test_rows_of_a_batch_are_judged_one_by_one():

@@ -128,11 +128,17 @@ class GuardedPolicy(DiscretePolicy):
         x = self.guard.schema.read(observations)
         shape = (len(x), self.n_actions)
         allowed = np.ones(shape, np.bool_) if masks is None else check_masks(masks, shape)
-        table = self._last_resort(allowed)
+        table = np.zeros(shape)
         reasons = np.zeros((len(x), len(REASONS)))
         faults = self.guard.schema.faults(x)
         for fault, reason in _BY_FAULT.items():
             reasons[faults == fault, INDEX[reason]] = 1.0
+        rows = np.flatnonzero(faults != schemas.FINE)
+        if len(rows):
+            _, ruled = self.guard.rules.many(self.guard.schema.flat(x[rows]))
+            permitted = allowed[rows] & ~ruled
+            nothing = ~np.any(permitted, axis=1, keepdims=True)
+            table[rows] = self._last_resort(np.where(nothing, allowed[rows], permitted))
         rows = np.flatnonzero(faults == schemas.FINE)
         if len(rows):
             table[rows], reasons[rows] = self._readable(x[rows], allowed[rows], masked=masks is not None)
@@ -256,22 +262,27 @@ class GuardedPolicy(DiscretePolicy):
         usable = allowed is not None
         if allowed is None:
             allowed = self._everything
-        suspended = self.monitor.suspended
         x = guard.schema.read_one(observation)
-        cause, why = Reason.UNREADABLE, ""
-        if x is not None:
-            values: list[float] = x.reshape(-1).tolist()
+        values: list[float] | None = None if x is None else x.reshape(-1).tolist()
+        if x is not None and values is not None:
             fault = guard.schema.fault(values)
             if fault == schemas.FINE:
                 return self._decide_readable(x, values, rng, allowed, usable=usable)
             cause = _BY_FAULT[fault]
             why = guard.schema.outside(x) if cause is Reason.OUT_OF_RANGE else "a value is blank or infinite"
         else:
+            cause = Reason.UNREADABLE
             why = f"it is not of shape {guard.schema.shape} and a kind of number that the log holds"
-        action = self._first(allowed)
-        if suspended is not None:
+        action = self._unseeing(values, allowed)
+        if self.monitor.suspended is not None:
             cause = Reason.SUSPENDED
         return Decision(action, cause, True, f"The observation cannot be used: {why}. The last resort acts.")
+
+    def _unseeing(self, values: list[float] | None, allowed: BoolArray) -> int:
+        """Return the last resort for an observation that cannot be used; what a rule cannot know, it forbids."""
+        ruled = self.guard.rules.any if values is None else self.guard.rules.one(values)[1]
+        permitted = allowed if ruled is None else allowed & ~ruled
+        return self._first(permitted if permitted.any() else allowed)
 
     def _decide_readable(
         self, x: NDArray[Any], values: list[float], rng: np.random.Generator, allowed: BoolArray, *, usable: bool
@@ -337,12 +348,9 @@ class GuardedPolicy(DiscretePolicy):
 
     def _emergency(self, observation: Any, mask: Any) -> int:
         usable = self._usable(mask)
-        allowed = permitted = self._everything if usable is None else usable
+        allowed = self._everything if usable is None else usable
         x = self.guard.schema.read_one(observation)
-        if x is not None:
-            _, ruled = self.guard.rules.one(self.guard.schema.flat(x)[0].tolist())
-            permitted = allowed if ruled is None else allowed & ~ruled
-        return self._first(permitted if permitted.any() else allowed)
+        return self._unseeing(None if x is None else x.reshape(-1).tolist(), allowed)
 
     def _usable(self, mask: Any) -> BoolArray | None:
         """Return a mask as flags, None where it is none, or allows nothing."""

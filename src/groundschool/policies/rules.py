@@ -132,6 +132,12 @@ class Rules:
             found.append((compute, None if rule.fallback else self._forbidden(rule)))
         return tuple(found)
 
+    @cached_property
+    def any(self) -> BoolArray:
+        """What any of the rules forbids, shape (n_actions,): where nothing is known of an observation, all hold."""
+        forbidden = [actions for _, actions in self._compiled if actions is not None]
+        return np.asarray(np.any(forbidden, axis=0) if forbidden else np.zeros(self.n_actions, np.bool_))
+
     def _forbidden(self, rule: Rule) -> BoolArray:
         actions = np.zeros(self.n_actions, np.bool_)
         actions[np.array(rule.forbid)] = True
@@ -147,6 +153,7 @@ class Rules:
         forbidden : bool array, shape (n_actions,), or None where nothing is
         """
         demanding, forbidden = -1, None
+        flat = [float(value) for value in flat]
         for index, (compute, actions) in enumerate(self._compiled):
             if not _holds(compute, flat):
                 continue
@@ -183,7 +190,7 @@ class Rules:
 def _holds(compute: Scalar, flat: Sequence[float]) -> bool:
     try:
         return compute(flat) != 0.0  # a blank is not 0
-    except InputError:
+    except (InputError, ArithmeticError):
         return True
 
 
