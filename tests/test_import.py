@@ -45,6 +45,10 @@ def test_help_of_a_verb_needs_neither_jax_nor_numpy(verb):
     assert not loaded_after(code) & {"jax", "numpy"}
 
 
+def test_a_policy_is_loaded_with_numpy_alone():
+    assert loaded_after("import groundschool; groundschool.load; groundschool.Rule") == {"numpy"}
+
+
 def test_a_config_is_checked_without_jax():
     assert "jax" not in loaded_after(
         "from groundschool.config import load_config, tutorial_config; load_config(tutorial_config())"

@@ -19,6 +19,8 @@ _HOME = {
     "InputError": "groundschool.errors",
     "Pruned": "groundschool.safety.cautious",
     "Spibb": "groundschool.safety.cautious",
+    "Limit": "groundschool.policies",
+    "Rule": "groundschool.policies",
     "TabularPolicy": "groundschool.policies",
     "calibration": "groundschool.evaluation",
     "campaign": "groundschool.safety.campaign.run",
@@ -29,6 +31,7 @@ _HOME = {
     "evaluate": "groundschool.evaluation.evaluate",
     "gain": "groundschool.evaluation.gain",
     "gate": "groundschool.safety.gate",
+    "guard": "groundschool.safety.guard",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -52,12 +55,13 @@ if TYPE_CHECKING:
     from groundschool.evaluation.evaluate import evaluate
     from groundschool.evaluation.gain import gain
     from groundschool.pipeline import run
-    from groundschool.policies import TabularPolicy, load, wrap
+    from groundschool.policies import Limit, Rule, TabularPolicy, load, wrap
     from groundschool.report import plot
     from groundschool.safety.campaign.run import campaign
     from groundschool.safety.cautious import Pruned, Spibb
     from groundschool.safety.constraints import Constraint
     from groundschool.safety.gate import gate
+    from groundschool.safety.guard import guard
     from groundschool.safety.selection import select
     from groundschool.training import train, train_population
 
@@ -68,7 +72,9 @@ __all__ = [
     "Feature",
     "HazardGrid",
     "InputError",
+    "Limit",
     "Pruned",
+    "Rule",
     "Spibb",
     "TabularPolicy",
     "__version__",
@@ -81,6 +87,7 @@ __all__ = [
     "evaluate",
     "gain",
     "gate",
+    "guard",
     "load",
     "mismatch",
     "plot",

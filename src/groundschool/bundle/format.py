@@ -1,4 +1,6 @@
-"""A directory that holds tensors and JSON and nothing else: ``tensors.safetensors`` and ``manifest.json``.
+"""A directory of ``tensors.safetensors``, ``manifest.json``, and attachments: files to read, never code to run.
+
+Attachments, such as the verdict and the report of what is shipped, are named in the manifest with their hashes.
 
 Hashes in the manifest detect corruption. They do not detect tampering: whoever can change a tensor can change its
 hash. Only a signature would.
@@ -9,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +30,14 @@ MANIFEST = "manifest.json"
 Tensors = dict[str, NDArray[Any]]
 
 
-def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force: bool = False) -> Path:
+def write(
+    path: str | Path,
+    tensors: Tensors,
+    manifest: dict[str, Any],
+    *,
+    attachments: Mapping[str, bytes] | None = None,
+    force: bool = False,
+) -> Path:
     """Write a bundle directory atomically: it appears whole, or not at all.
 
     Parameters
@@ -34,20 +45,26 @@ def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force
     path : str or Path
     tensors : dict of arrays
     manifest : dict
-        JSON-ready facts; keys ``format_version``, ``tensors_sha256`` and ``manifest_sha256`` are ours.
+        JSON-ready facts; keys ``format_version``, ``tensors_sha256``, ``attachments_sha256`` and ``manifest_sha256``
+        are ours.
+    attachments : mapping from file name to bytes, optional
+        Further files of the bundle.
     force : bool
         Replace a bundle that is already there. Anything that is not a bundle, or holds other files, is never replaced.
 
     Raises
     ------
     InputError
-        If the path exists and may not be replaced.
+        If the path exists and may not be replaced, or an attachment has no plain file name.
     """
     from safetensors.numpy import save
 
+    beside = {_file_name(name): content for name, content in (attachments or {}).items()}
     target = require_free(path, force=force)
     payload = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     facts = {**manifest, "format_version": FORMAT_VERSION, "tensors_sha256": hashlib.sha256(payload).hexdigest()}
+    if beside:
+        facts["attachments_sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in beside.items()}
     facts["manifest_sha256"] = _manifest_hash(facts)
     try:
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
@@ -55,6 +72,8 @@ def write(path: str | Path, tensors: Tensors, manifest: dict[str, Any], *, force
         raise InputError(f"{target} cannot be written ({error.strerror}); choose a writable place") from None
     try:
         (staging / TENSORS).write_bytes(payload)
+        for name, content in beside.items():
+            (staging / name).write_bytes(content)
         (staging / MANIFEST).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         staging.chmod(0o755)
         if target.exists():
@@ -81,7 +100,8 @@ def require_free(path: str | Path, *, force: bool = False) -> Path:
     """
     target = Path(path)
     if target.exists():
-        others = [] if not target.is_dir() else sorted({entry.name for entry in target.iterdir()} - {TENSORS, MANIFEST})
+        ours = {TENSORS, MANIFEST, *_declared(target)}
+        others = [] if not target.is_dir() else sorted({entry.name for entry in target.iterdir()} - ours)
         if not is_bundle(target) or others:
             beside = f" and holds {others[0]!r}, which is no part of a bundle" if others else ""
             raise InputError(f"{target} already exists{beside}; choose another path")
@@ -97,7 +117,7 @@ def require_free(path: str | Path, *, force: bool = False) -> Path:
 
 
 def read(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
-    """Read a bundle directory and verify it.
+    """Read a bundle directory and verify all of it, its attachments too.
 
     Raises
     ------
@@ -119,22 +139,66 @@ def read(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
         raise InputError(f"{source / MANIFEST}: not a readable manifest ({error}); save the policy again") from None
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise InputError(f"{source}: bundle format {version}, this groundschool reads up to {FORMAT_VERSION}: upgrade")
-    payload = (source / TENSORS).read_bytes()
-    for name, found, wanted in (
-        (MANIFEST, _manifest_hash(facts), claimed),
-        (TENSORS, hashlib.sha256(payload).hexdigest(), expected),
-    ):
-        if found != wanted:
-            raise InputError(f"{source / name}: its hash is not the one recorded, so it is corrupted; restore a copy")
+    if _manifest_hash(facts) != claimed:
+        raise _corrupted(source / MANIFEST)
+    payload = _verified(source / TENSORS, expected)
+    for name, wanted in facts.get("attachments_sha256", {}).items():
+        _verified(source / _file_name(name), wanted)
     try:
         return load(payload), facts
     except SafetensorError as error:
         raise InputError(f"{source / TENSORS}: not readable ({error}); save the policy again") from None
 
 
+def attachments(path: str | Path) -> dict[str, bytes]:
+    """Return the attachments of a bundle by file name, after verifying all of it.
+
+    Raises
+    ------
+    InputError
+        As ``read``.
+    """
+    _, facts = read(path)
+    return {name: (Path(path) / name).read_bytes() for name in facts.get("attachments_sha256", {})}
+
+
 def is_bundle(path: Path) -> bool:
     """Whether a path is a directory with a bundle's two files."""
     return (path / MANIFEST).is_file() and (path / TENSORS).is_file()
+
+
+def _verified(file: Path, wanted: object) -> bytes:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{file}: cannot be read ({error.strerror}), and is part of the bundle; restore a copy"
+        ) from None
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise _corrupted(file)
+    return content
+
+
+def _corrupted(file: Path) -> InputError:
+    return InputError(f"{file}: its hash is not the one recorded, so it is corrupted; restore a copy")
+
+
+def _declared(path: Path) -> set[str]:
+    """Return the attachments that a bundle says it has, none where it cannot be read."""
+    try:
+        return set(json.loads((path / MANIFEST).read_text(encoding="utf-8"))["attachments_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _file_name(name: object) -> str:
+    plain = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}", name)
+    if not isinstance(name, str) or not plain or name in (TENSORS, MANIFEST):
+        raise InputError(
+            f"attachment {name!r}: expected a plain file name of letters, digits, '.', '_', '-' and blanks, other than "
+            f"{TENSORS} and {MANIFEST}"
+        )
+    return name
 
 
 def _manifest_hash(facts: dict[str, Any]) -> str:

@@ -69,7 +69,7 @@ class Expression:
     text: str
     names: tuple[str, ...]
     logical: bool = field(compare=False)
-    _root: Node = field(compare=False, repr=False)
+    root: Node = field(compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Expression:
@@ -128,7 +128,7 @@ class Expression:
             raise self._fault(f"columns of different lengths: {', '.join(str(*shape) for shape in sorted(shapes))}.")
         try:
             with np.errstate(all="ignore"):
-                result = nodes.compute(self._root, values)
+                result = nodes.compute(self.root, values)
         except InputError as error:
             raise self._fault(str(error)) from None
         if self.logical and not np.isnan(result).any():

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from groundschool.data.alike import label_columns, require_alike
 from groundschool.data.dataset import Dataset
@@ -92,6 +90,8 @@ def write(
         If the parts differ in their columns, share an episode id, or hold what Parquet cannot.
     OSError
     """
+    import pyarrow as pa
+
     target.mkdir(parents=True)
     shards = _Shards(target, rows_per_shard)
     first: Dataset | None = None
@@ -161,6 +161,9 @@ class _Shards:
         return self.written
 
     def _write(self, log: Dataset, first: int, end: int) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         rows = slice(int(log.starts[first]), int(log.starts[end]))
         lengths, labels = log.lengths[first:end], label_columns(log)
         each = {
@@ -250,6 +253,8 @@ def _check_fingerprint(part: Dataset | None, hashes: list[str], schema: dict[str
 
 @contextlib.contextmanager
 def _reporting_damage(where: Path) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
         yield
     except OSError as error:
@@ -316,6 +321,9 @@ def _sha256(file: Path) -> str:
 
 
 def _read_table(file: Path, sha256: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     data = file.read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{file.name} does not have the hash that {SCHEMA} states")
@@ -323,11 +331,15 @@ def _read_table(file: Path, sha256: str) -> Any:
 
 
 def _to_arrow(column: Array) -> Any:
+    import pyarrow as pa
+
     flat = pa.array(np.ascontiguousarray(column).reshape(-1))
     return flat if column.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, int(np.prod(column.shape[1:])))
 
 
 def _from_arrow(column: Any) -> Array:
+    import pyarrow as pa
+
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0)

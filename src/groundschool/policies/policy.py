@@ -81,7 +81,7 @@ class DiscretePolicy(abc.ABC):
             "save the policy with the library it came from"
         )
 
-    def save(self, path: str | Path, *, force: bool = False) -> Path:
+    def save(self, path: str | Path, *, force: bool = False, attach: Mapping[str, Any] | None = None) -> Path:
         """Write the policy as a bundle directory (safetensors and a JSON manifest).
 
         Parameters
@@ -90,15 +90,19 @@ class DiscretePolicy(abc.ABC):
             The directory to make.
         force : bool
             Replace a bundle that is already there.
+        attach : mapping from file name to content, optional
+            Further files of the bundle, whose hashes stand in the manifest: a ``Path`` is copied, text and bytes are
+            written, anything else is written as JSON. ``groundschool.bundle.attachments(path)`` returns them.
 
         Raises
         ------
         InputError
-            If the path exists and ``force`` is not set, or the policy cannot be written as tensors.
+            If the path exists and ``force`` is not set, the policy cannot be written as tensors, or an attachment
+            cannot be written.
         """
         from groundschool.policies.store import save
 
-        return save(self, path, force=force)
+        return save(self, path, force=force, attach=attach)
 
 
 class GreedyPolicy(DiscretePolicy):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from groundschool.bundle import format as bundle
 from groundschool.errors import InputError
+from groundschool.policies.constant import ConstantPolicy
 from groundschool.policies.counted import CountedPolicy
 from groundschool.policies.encoding import Encoder
+from groundschool.policies.guard import Guard
+from groundschool.policies.guarded import GuardedPolicy
 from groundschool.policies.intake import Intake
-from groundschool.policies.network import NetworkPolicy
+from groundschool.policies.logged import LoggedPolicy
+from groundschool.policies.network import Layers, NetworkPolicy
 from groundschool.policies.places import Places
 from groundschool.policies.policy import DiscretePolicy, GreedyPolicy
 from groundschool.policies.record import TrainingRecord
@@ -22,10 +29,30 @@ from groundschool.policies.tabular import TabularPolicy
 Facts = dict[str, Any]
 
 
-def save(policy: DiscretePolicy, path: str | Path, *, force: bool = False) -> Path:
+def save(
+    policy: DiscretePolicy, path: str | Path, *, force: bool = False, attach: Mapping[str, Any] | None = None
+) -> Path:
     """Write a policy as a bundle directory; see ``DiscretePolicy.save``."""
     tensors, facts = policy.describe()
-    return bundle.write(path, tensors, {"policy": facts}, force=force)
+    files = {name: _content(name, value) for name, value in (attach or {}).items()}
+    return bundle.write(path, tensors, {"policy": facts}, attachments=files, force=force)
+
+
+def _content(name: str, value: Any) -> bytes:
+    try:
+        if isinstance(value, Path):
+            return value.read_bytes()
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, str):
+            return value.encode()
+        return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+    except OSError as error:
+        raise InputError(f"attachment {name!r}: {value} cannot be read ({error.strerror})") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"attachment {name!r} cannot be written as JSON ({error}); pass text, bytes or a Path"
+        ) from None
 
 
 def load(path: str | Path) -> DiscretePolicy:
@@ -39,7 +66,9 @@ def load(path: str | Path) -> DiscretePolicy:
     tensors, manifest = bundle.read(path)
     try:
         return _build(tensors, manifest["policy"])
-    except (KeyError, TypeError) as error:
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(f"{path}: the manifest does not describe a policy ({error!r}); save it again") from None
 
 
@@ -50,11 +79,12 @@ def _build(tensors: bundle.Tensors, facts: Facts) -> DiscretePolicy:
 
 
 def _network(tensors: bundle.Tensors, facts: Facts) -> NetworkPolicy:
+    encoder = Encoder.from_json(facts["encoder"])
     return NetworkPolicy(
         name=facts["name"],
         n_actions=facts["n_actions"],
-        encoder=Encoder.from_json(facts["encoder"]),
-        layers=tuple((tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(facts["layers"])),
+        encoder=encoder,
+        layers=_layers(tensors, facts, encoder.width),
         head=facts["head"],
         value_scale=facts["value_scale"],
         support=Support(tensors["support.observations"], tensors["support.allowed"])
@@ -64,6 +94,26 @@ def _network(tensors: bundle.Tensors, facts: Facts) -> NetworkPolicy:
         # Bundles of version 0.1.0 have none.
         intake=None if facts.get("intake") is None else Intake.from_json(facts["intake"]),
     )
+
+
+def _layers(tensors: bundle.Tensors, facts: Facts, width: int) -> Layers:
+    """Return the layers of a network that fit each other, and hold numbers throughout."""
+    layers = tuple((tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(facts["layers"]))
+    networks = len(layers[0][0])
+    for index, (weight, bias) in enumerate(layers):
+        outputs = facts["n_actions"] if index == len(layers) - 1 else weight.shape[-1]
+        expected = (networks, width, outputs)
+        if weight.shape != expected or bias.shape != (networks, 1, outputs):
+            raise InputError(
+                f"layer {index} of policy {facts['name']!r} has weights of shape {weight.shape} and biases of shape "
+                f"{bias.shape}, expected {expected} and {(networks, 1, outputs)}; save the policy again"
+            )
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise InputError(
+                f"layer {index} of policy {facts['name']!r} holds weights that are no finite numbers; train it again"
+            )
+        width = outputs
+    return layers
 
 
 def _tabular(tensors: bundle.Tensors, facts: Facts) -> TabularPolicy:
@@ -102,10 +152,35 @@ def _greedy(tensors: bundle.Tensors, facts: Facts) -> GreedyPolicy:
     return GreedyPolicy(_build(tensors, facts["policy"]))
 
 
+def _constant(tensors: bundle.Tensors, facts: Facts) -> ConstantPolicy:
+    return ConstantPolicy(facts["action"], facts["n_actions"], name=facts["name"])
+
+
+def _logged(tensors: bundle.Tensors, facts: Facts) -> LoggedPolicy:
+    return LoggedPolicy(tensors["observations"], tensors["counts"], tuple(facts["shape"]), name=facts["name"])
+
+
+def _guarded(tensors: bundle.Tensors, facts: Facts) -> GuardedPolicy:
+    parts: dict[str, bundle.Tensors] = {"policy": {}, "fallback": {}, "guard": {}}
+    for name, tensor in tensors.items():
+        role, _, rest = name.partition(".")
+        parts[role][rest] = tensor
+    return GuardedPolicy(
+        policy=_build(parts["policy"], facts["policy"]),
+        guard=Guard.rebuild(facts["guard"], parts["guard"], facts["n_actions"]),
+        fallback=_build(parts["fallback"], facts["fallback"]),
+        name=facts["name"],
+        training=None if facts["training"] is None else TrainingRecord.from_json(facts["training"]),
+    )
+
+
 _KINDS: dict[str, Callable[[bundle.Tensors, Facts], DiscretePolicy]] = {
     "network": _network,
     "tabular": _tabular,
     "counted": _counted,
     "reweighted": _reweighted,
     "greedy": _greedy,
+    "constant": _constant,
+    "logged": _logged,
+    "guarded": _guarded,
 }
