@@ -6,7 +6,7 @@ from scipy import stats
 
 import groundschool as gs
 from groundschool.evaluation.bounds.stopping import Stopping, largest_ratios
-from groundschool.evaluation.bounds.wagers import paired_wagers
+from groundschool.evaluation.bounds.wagers import all_wagers, paired_wagers
 from groundschool.evaluation.sampling import Sampler
 from groundschool.policies.policy import DiscretePolicy
 from small_worlds import HAND_TARGET, LOGGER, MODEL, TARGETS, every_episode, exact, hand_log, put
@@ -38,7 +38,8 @@ def test_payoffs_by_hand():
     log = hand_log(return_range=(0.0, 10.0))
     problem = put(log, HAND_TARGET)
     u = problem.returns / 10.0
-    wager = paired_wagers(np.array([3.2, 0.4, 16 / 15]), None, u, u, np.arange(3)[:, None])[0]
+    taken = np.arange(3)[:, None]
+    wager = paired_wagers(all_wagers(np.array([3.2, 0.4, 16 / 15]), u, taken), u, taken)[0]
     # W u + 1 - u, with u = .3, 0, .6
     assert wager.payoffs(slice(0, 3)) == pytest.approx([3.2 * 0.3 + 0.7, 1.0, 0.6 * 16 / 15 + 0.4])
     assert wager.floor == 0.0
@@ -54,7 +55,8 @@ def test_no_wager_promises_more_than_the_gain(name, stopped):
     u = (problem.returns - LOW) / (HIGH - LOW)
     stopping = Stopping(problem, largest_ratios(problem)) if stopped else None  # two actions: all probabilities known
     weights = np.multiply.reduceat(problem.ratios, problem.starts[:-1])
-    wagers = paired_wagers(weights, stopping, u, u, np.arange(log.n_episodes)[:, None])
+    taken = np.arange(log.n_episodes)[:, None]
+    wagers = paired_wagers(all_wagers(weights, u, taken, stopping), u, taken)
     gain = (exact(TARGETS[name]) - exact(LOGGER)) / (HIGH - LOW)
     means = [float(chance @ wager.payoffs(slice(None))) for wager in wagers]
     assert means[0] == pytest.approx(1.0 + gain)

@@ -21,8 +21,8 @@ from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.evaluation.bounds.betting import betting_lower
 from groundschool.evaluation.bounds.influence import influence_bounds, standard_error
-from groundschool.evaluation.bounds.stopping import Stopping, largest_ratios
-from groundschool.evaluation.bounds.wagers import paired_wagers
+from groundschool.evaluation.bounds.stopping import Stopping, coarse_stopping, largest_ratios
+from groundschool.evaluation.bounds.wagers import all_wagers, paired_wagers
 from groundschool.evaluation.estimate import Estimation
 from groundschool.evaluation.estimators._bounded import Weighted
 from groundschool.evaluation.problem import FloatArray, Problem
@@ -82,11 +82,13 @@ def _by_betting(least: Problem, most: Problem, found: Estimation, settings: Mapp
     span, known = high - low, dict[float, tuple[float, float]]()
     largest = largest_ratios(least, settings.get("ratio_cap"))
     stopping = None if largest is None else Stopping(least, largest)
+    steady = None if stopping is not None else coarse_stopping(least)
     little, much = (np.clip(problem.returns, low, high) for problem in (least, most))
 
     def lower(of_policy: FloatArray, of_logger: FloatArray, tail: float) -> float:
-        wagers = paired_wagers(weighted.weights, stopping, of_policy, of_logger, weighted.taken)
-        return betting_lower(wagers, tail, ceiling=2.0) - 1.0
+        taken = weighted.taken
+        wagers = all_wagers(weighted.weights, of_policy, taken, stopping, steady, least.usual_weight)
+        return betting_lower(paired_wagers(wagers, of_logger, taken), tail, ceiling=2.0) - 1.0
 
     def bounds(tail: float) -> tuple[float, float]:
         if tail not in known:

@@ -100,10 +100,21 @@ def pose(
         low=low,
         high=high,
         states=states,
+        coarse=_coarse(log, policy, behavior),
+        usual_weight=getattr(policy, "usual_weight", None),
     )
     if question.kind == "probability":
         problem = _until_first_event(problem)
     return problem if censoring == "open" else _closed(problem, censoring)
+
+
+def _coarse(log: Dataset, policy: Any, behavior: Behavior) -> tuple[FloatArray, FloatArray] | None:
+    if behavior.table is not None or not behavior.known or not hasattr(policy, "coarse_ratios"):
+        return None
+    found: tuple[FloatArray, FloatArray] | None = policy.coarse_ratios(
+        log.observations, log.actions, behavior.propensities, masks=log.action_masks
+    )
+    return found
 
 
 def _asked(
@@ -204,6 +215,7 @@ def _take_rows(problem: Problem, rows: IntArray) -> Problem:
         propensities=problem.propensities[rows],
         behavior=None if problem.behavior is None else problem.behavior[rows],
         states=states,
+        coarse=None if problem.coarse is None else (problem.coarse[0][rows], problem.coarse[1][rows]),
     )
 
 

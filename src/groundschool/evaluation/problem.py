@@ -62,6 +62,10 @@ class Problem:
         The range that the sum over one episode can lie in; infinite where it is not declared.
     states : States or None
         Observations (with their masks) as numbered states, where there are few enough to be counted.
+    coarse : ((N,) float64, (N,) float64) or None
+        Ratios of mean 1 that are near `ratios`, and how large each could have been: where the policy knows them.
+    usual_weight : float or None
+        What the weight of an episode seldom passes, where the policy says so from other episodes.
     """
 
     question: Question
@@ -86,6 +90,8 @@ class Problem:
     low: float
     high: float
     states: States | None
+    coarse: tuple[FloatArray, FloatArray] | None = None
+    usual_weight: float | None = None
 
     @property
     def n_episodes(self) -> int:
@@ -164,4 +170,4 @@ class Problem:
 
     def with_target(self, target: FloatArray, final_target: FloatArray | None, policy: str) -> Problem:
         """Return the same question about another policy: its probabilities (N, A), and (E, A) at the ends."""
-        return replace(self, target=target, final_target=final_target, policy=policy)
+        return replace(self, target=target, final_target=final_target, policy=policy, coarse=None, usual_weight=None)

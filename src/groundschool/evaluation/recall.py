@@ -56,11 +56,12 @@ def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy:
     if log.propensities is None:
         behavior = estimate_behavior(log, seed=seed).table
         assert behavior is not None
-        table = behavior[first]
+        table, exact = behavior[first], np.zeros((U, A), np.bool_)
     else:
         sums = np.bincount(pair, weights=log.propensities, minlength=U * A).reshape(U, A)
         known = np.divide(sums, rows, out=np.zeros((U, A)), where=rows > 0)
         table = _completed(known, rows, allowed, None if points is None or scale is None else points / scale)
+        exact = (rows > 0) & (np.abs(table - known) < _WHOLE)
     share = rows.sum(axis=1) / rows.sum()
     return CountedPolicy(
         "logger, recalled",
@@ -68,6 +69,7 @@ def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy:
         table,
         np.asarray(share @ table),
         None if scale is None else np.asarray(scale, np.float64),
+        exact,
     )
 
 

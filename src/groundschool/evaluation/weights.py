@@ -13,7 +13,7 @@ from groundschool.evaluation.problem import FloatArray, Problem
 LARGEST = 150.0  # the log of the largest weight that is told apart: its fourth power still fits a float
 
 
-def step_log_weights(problem: Problem, clip: float | None = None) -> FloatArray:
+def step_log_weights(problem: Problem, clip: float | None = None, ratios: FloatArray | None = None) -> FloatArray:
     """Return the log of the running importance weight at each row.
 
     The running weight is the product of the ratios (target over behavior probability of the logged action) from the
@@ -25,6 +25,8 @@ def step_log_weights(problem: Problem, clip: float | None = None) -> FloatArray:
     clip : float, optional
         No running weight counts for more than this: ``min(weight, clip)`` (Ionides 2008, Truncated importance
         sampling, doi:10.1198/106186008X320456). The product itself goes on unclipped, so that each weight is cut once.
+    ratios : (N,) float64, optional
+        Others than the problem's own.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def step_log_weights(problem: Problem, clip: float | None = None) -> FloatArray:
     InputError
         If `clip` is not a positive number.
     """
-    ratios, first = problem.ratios, problem.starts[:-1]
+    ratios, first = problem.ratios if ratios is None else ratios, problem.starts[:-1]
     never = ratios <= 0.0
     logs = np.log(np.where(never, 1.0, ratios))
     running = _within_episodes(logs, problem, first)

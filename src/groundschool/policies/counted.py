@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from groundschool.policies.places import Places
-from groundschool.policies.policy import DiscretePolicy, FloatArray, apply_masks
+from groundschool.policies.policy import BoolArray, DiscretePolicy, FloatArray, apply_masks
 from groundschool.policies.record import TrainingRecord
 
 NEAR = 0.2  # standard deviations of an observation
@@ -28,6 +28,8 @@ class CountedPolicy(DiscretePolicy):
         What is done where nothing near is known: state ids have no neighbors.
     scale : (d,) float64 or None
         One standard deviation of each number of an observation; None for state ids.
+    exact : (U, A) bool, optional
+        Which probabilities are known rather than guessed; none unless said.
     training : TrainingRecord, optional
     """
 
@@ -38,10 +40,12 @@ class CountedPolicy(DiscretePolicy):
         table: FloatArray,
         overall: FloatArray,
         scale: FloatArray | None,
+        exact: BoolArray | None = None,
         training: TrainingRecord | None = None,
     ) -> None:
         self.name, self.n_actions = name, int(table.shape[1])
         self.places, self.table, self.overall, self.scale = places, table, overall, scale
+        self.exact = np.zeros(table.shape, np.bool_) if exact is None else exact
         self.training = training
 
     def probabilities(self, observations: ArrayLike, *, masks: ArrayLike | None = None) -> FloatArray:
@@ -61,7 +65,7 @@ class CountedPolicy(DiscretePolicy):
 
     def describe(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the tensors and facts from which ``groundschool.load`` rebuilds this policy."""
-        tensors = {"places": self.places.rows, "table": self.table, "overall": self.overall}
+        tensors = {"places": self.places.rows, "table": self.table, "overall": self.overall, "exact": self.exact}
         if self.scale is not None:
             tensors["scale"] = self.scale
         return tensors, {

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from groundschool.errors import InputError
+from groundschool.policies.counted import CountedPolicy
 from groundschool.policies.intake import Intake
 from groundschool.policies.places import Places
 from groundschool.policies.policy import DiscretePolicy, FloatArray, Policy, apply_masks
 from groundschool.policies.record import TrainingRecord
 
 _NOTHING = 1e-12
+_SAME = 1e-6  # propensities are often logged in single precision
 
 
 class ReweightedPolicy(DiscretePolicy):
@@ -35,6 +37,8 @@ class ReweightedPolicy(DiscretePolicy):
         Distributions; a row of zeros renormalizes what is kept.
     training : TrainingRecord, optional
     intake : Intake, optional
+    usual_weight : float, optional
+        What the weight of a logged episode seldom passes, as seen in training; where to begin betting on other ones.
     """
 
     def __init__(
@@ -46,10 +50,11 @@ class ReweightedPolicy(DiscretePolicy):
         given: FloatArray | None = None,
         training: TrainingRecord | None = None,
         intake: Intake | None = None,
+        usual_weight: float | None = None,
     ) -> None:
         self.name, self.policy, self.n_actions = name, policy, int(policy.n_actions)
         self.places, self.kept, self.given = places, kept, given
-        self.training, self.intake = training, intake
+        self.training, self.intake, self.usual_weight = training, intake, usual_weight
 
     def probabilities(self, observations: ArrayLike, *, masks: ArrayLike | None = None) -> FloatArray:
         """Return action probabilities, shape (N, n_actions).
@@ -65,6 +70,42 @@ class ReweightedPolicy(DiscretePolicy):
     def _rows(self, place: NDArray[np.int64], seen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray | None]:
         kept = np.where(seen[:, None], self.kept[place], 1.0)
         return kept, None if self.given is None else np.where(seen[:, None], self.given[place], 0.0)
+
+    def coarse_ratios(
+        self, observations: ArrayLike, actions: ArrayLike, propensities: ArrayLike, *, masks: ArrayLike | None = None
+    ) -> tuple[FloatArray, FloatArray] | None:
+        """Return ratios to the logger of mean 1 whose largest value is known, where single ones are not.
+
+        Actions whose probability under the logger is only guessed are taken as one: together they have what the known
+        ones leave over, so that the ratio for "any of them" is exact. It is what the ratio of a single one is on
+        average.
+
+        Parameters
+        ----------
+        observations, actions, propensities, masks
+            Rows of a log of the same logger.
+
+        Returns
+        -------
+        ((N,) float64, (N,) float64) or None
+            Of the action of each row, and the largest of any action there. None where the logger is not read off a log,
+            or the propensities are not those that it was read from.
+        """
+        if not isinstance(self.policy, CountedPolicy) or not len(self.policy.table):
+            return None
+        place, seen = self.policy.places.locate(observations, masks)
+        exact = self.policy.exact[place] & seen[:, None]
+        base = np.asarray(self.policy.probabilities(observations, masks=masks), np.float64)
+        now = self.probabilities(observations, masks=masks)
+        rows, taken = np.arange(len(base)), np.asarray(actions)
+        apart = np.abs(base[rows, taken] - np.asarray(propensities, np.float64))
+        if (apart[exact[rows, taken]] > _SAME).any():
+            return None
+        ratios = np.divide(now, base, out=np.zeros(base.shape), where=exact & (base > 0.0))
+        rest, left = (1.0 - np.where(exact, table, 0.0).sum(axis=1) for table in (base, now))
+        others = np.divide(np.maximum(left, 0.0), rest, out=np.ones(len(rest)), where=rest > _SAME)
+        ratios = np.where(exact, ratios, others[:, None])
+        return ratios[rows, taken], ratios.max(axis=1)
 
     def changes(self, observations: ArrayLike, *, masks: ArrayLike | None = None) -> NDArray[np.bool_]:
         """Return where it differs from the logger at all, (N,)."""
@@ -91,6 +132,7 @@ class ReweightedPolicy(DiscretePolicy):
             "name": self.name,
             "n_actions": self.n_actions,
             "masked": self.places.masked,
+            "usual_weight": self.usual_weight,
             "logger": facts,
             "training": None if self.training is None else self.training.to_json(),
             "intake": None if self.intake is None else self.intake.to_json(),

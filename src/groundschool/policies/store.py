@@ -127,6 +127,7 @@ def _counted(tensors: bundle.Tensors, facts: Facts) -> CountedPolicy:
         tensors["table"],
         tensors["overall"],
         tensors.get("scale"),
+        tensors["exact"],
         _training(facts),
     )
 
@@ -141,6 +142,7 @@ def _reweighted(tensors: bundle.Tensors, facts: Facts) -> ReweightedPolicy:
         tensors.get("given"),
         _training(facts),
         None if facts["intake"] is None else Intake.from_json(facts["intake"]),
+        facts["usual_weight"],
     )
 
 

@@ -22,6 +22,9 @@ from groundschool.data.raw import RawLog
 from groundschool.errors import InputError
 from groundschool.evaluation.advantages import Advantages, advantages
 from groundschool.evaluation.behavior import resolve_behavior
+from groundschool.evaluation.bounds.stopping import Stopping, coarse_stopping, largest_ratios
+from groundschool.evaluation.bounds.wagers import THRESHOLDS
+from groundschool.evaluation.pose import pose
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.recall import recall_logger
 from groundschool.evaluation.states import count_states
@@ -32,6 +35,7 @@ from groundschool.policies.record import TrainingRecord
 from groundschool.policies.reweighted import ReweightedPolicy, reweighted
 
 DANGER = 0.3
+_SELDOM = 0.01
 _LIBRARIES = ("groundschool", "numpy", "scipy")
 
 
@@ -246,7 +250,18 @@ class _Study:
             notes=tuple(notes),
             content_hashes=contents,
         )
-        return ReweightedPolicy(maker.name, self.logger, places, kept, given, record, Intake.of(log))
+        made = ReweightedPolicy(maker.name, self.logger, places, kept, given, record, Intake.of(log))
+        made.usual_weight = self._usual_weight(made)
+        return made
+
+    def _usual_weight(self, policy: ReweightedPolicy) -> float | None:
+        """Return the least threshold that nearly no episode of the log would pass."""
+        problem = pose(self.log, policy, Question("return"), self.behavior)
+        largest = largest_ratios(problem)
+        stopping = coarse_stopping(problem) if largest is None else Stopping(problem, largest)
+        if stopping is None:
+            return None
+        return next((t for t in THRESHOLDS if stopping.at(t)[1].mean() <= _SELDOM), None)
 
 
 def _check(thresholds: Mapping[str, float] | None, least_count: Any, largest_ratio: Any) -> None:

@@ -64,6 +64,8 @@ class Stopping:
     problem : Problem
     largest : (N,) float64
         The largest ratio possible at each row, known before its action.
+    ratios : (N,) float64, optional
+        Others than the problem's own, of mean 1.
 
     Notes
     -----
@@ -71,9 +73,9 @@ class Stopping:
     [0, threshold], and the weighted mean is what the target does in a process that is stopped the same way.
     """
 
-    def __init__(self, problem: Problem, largest: FloatArray) -> None:
+    def __init__(self, problem: Problem, largest: FloatArray, ratios: FloatArray | None = None) -> None:
         self._problem = problem
-        self._running = step_log_weights(problem)
+        self._running = step_log_weights(problem, ratios=ratios)
         before = np.zeros(problem.n_rows)
         before[1:] = self._running[:-1]
         before[problem.starts[:-1]] = 0.0
@@ -96,6 +98,11 @@ class Stopping:
         weights = self.weights.copy()
         weights[episode[::-1]] = np.exp(self._before[stops[::-1]])  # the first stop of an episode is written last
         return weights, stopped
+
+
+def coarse_stopping(problem: Problem) -> Stopping | None:
+    """Return the weights that the policy's coarse ratios make, where it has any."""
+    return None if problem.coarse is None else Stopping(problem, problem.coarse[1], problem.coarse[0])
 
 
 def _of_two(problem: Problem) -> FloatArray | None:

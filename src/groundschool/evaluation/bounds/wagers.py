@@ -23,6 +23,7 @@ from groundschool.evaluation.problem import FloatArray, IntArray
 LIMITS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 THRESHOLDS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0)
 BASELINES = (0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)
+_FIRST = 0.75  # the baseline of a first bet, for outcomes that are good more often than not
 
 
 def arrange(units: IntArray, seed: int) -> IntArray | None:
@@ -89,28 +90,74 @@ def stopped_wagers(
     return found
 
 
-def paired_wagers(
+def steadied_wagers(
     weights: FloatArray,
-    stopping: Stopping | None,
-    of_policy: FloatArray,
-    of_logger: FloatArray,
+    steady: Stopping,
+    outcomes: FloatArray,
     taken: IntArray,
+    thresholds: Sequence[float] = THRESHOLDS,
+    baselines: Sequence[float] = BASELINES,
 ) -> list[Wager]:
-    """Return bets on ``W U + 1 - L``: one more than how far the target's mean outcome is above the logger's.
+    """Return bets on ``W U + c (1 - Z)``, where Z are other weights of mean 1 that go along with W and have a limit.
+
+    W itself needs none. Parameters as for `stopped_wagers`, and `weights` (E,) that are not negative.
+    """
+    found: list[Wager] = []
+    for threshold in thresholds:
+        others, stopped = steady.at(threshold)
+        spared = (1.0 - others)[taken]
+        w, u = weights[taken], outcomes[taken]
+        found.extend(Wager(w, u, 0.0, c * (1.0 - threshold), beside=c * spared) for c in baselines)
+        if not stopped.any():
+            break
+    return found
+
+
+def all_wagers(
+    weights: FloatArray,
+    outcomes: FloatArray,
+    taken: IntArray,
+    stopping: Stopping | None = None,
+    steady: Stopping | None = None,
+    usual_weight: float | None = None,
+) -> list[Wager]:
+    """Return every bet on the mean of W U that what is known of the weights allows.
 
     Parameters
     ----------
-    weights : (E,) float64
-        Not negative, of mean 1 at most.
-    stopping : Stopping or None
-        Where the largest ratios are known.
-    of_policy, of_logger : (E,) float64
-        In [0, 1]: what an episode counts for the one, at least, and for the other, at most.
+    weights, outcomes : (E,) float64
+        Not negative, of mean 1 at most; in [0, 1].
+    taken : (n, k) int64
+        As `arrange` returns it.
+    stopping : Stopping, optional
+        Where the largest ratios are known: of the weights themselves.
+    steady : Stopping, optional
+        Of other weights; see `steadied_wagers`.
+    usual_weight : float, optional
+        At least 1. Bets on weights that are stopped there come first: nothing else is known before the first unit.
+    """
+    found = limited_wagers(weights, outcomes, taken)
+    if stopping is not None:
+        found += stopped_wagers(stopping, outcomes, taken)
+        if usual_weight is not None:
+            found = stopped_wagers(stopping, outcomes, taken, (usual_weight,), (_FIRST,)) + found
+    elif steady is not None:
+        found += steadied_wagers(weights, steady, outcomes, taken)
+        if usual_weight is not None:
+            found = steadied_wagers(weights, steady, outcomes, taken, (usual_weight,), (_FIRST,)) + found
+    return found
+
+
+def paired_wagers(wagers: Sequence[Wager], of_logger: FloatArray, taken: IntArray) -> list[Wager]:
+    """Return bets on ``W U + 1 - L`` from bets on W U: one more than the target's mean is above the logger's.
+
+    Parameters
+    ----------
+    wagers : sequence of Wager
+    of_logger : (E,) float64
+        L, in [0, 1]: what an episode counts for the logger.
     taken : (n, k) int64
         As `arrange` returns it.
     """
     beside = (1.0 - of_logger)[taken]
-    found = limited_wagers(weights, of_policy, taken)
-    if stopping is not None:
-        found += stopped_wagers(stopping, of_policy, taken)
-    return [replace(wager, beside=beside) for wager in found]
+    return [replace(w, beside=beside if w.beside is None else beside + w.beside) for w in wagers]

@@ -148,6 +148,16 @@ UNKNOWN_ACTIONS = (
     "pass it; with all of the logger's probabilities (behavior=) or a declared ratio_cap the bound can be tighter."
 )
 
+OWN_ACTIONS = (
+    "The policy says how far it is from the logger, from propensities logged in the episodes that it studied. All that "
+    "are met here agree; it is assumed that the logger's probabilities depend on the observation alone."
+)
+
+
+def notes_on(stopping: Any, steady: Any) -> tuple[str, ...]:
+    """Say what is known of the largest weights."""
+    return () if stopping is not None else (UNKNOWN_ACTIONS,) if steady is None else (OWN_ACTIONS,)
+
 
 def checked_learning_share(share: float) -> float:
     """Return a share of the units, between 0 and 1, or raise `InputError`."""
