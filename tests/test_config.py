@@ -25,11 +25,14 @@ from groundschool.config import (
 
 TUTORIAL = tomllib.loads(tutorial_config().read_text(encoding="utf-8"))
 BC, CQL = ("candidates", 0), ("candidates", 1)
+RULE = ("guard", "rules", 0)
 
 
 def edited(path, value, base=TUTORIAL):
     """Return the tutorial with one key set; a value of ... deletes it."""
     raw = deepcopy(base)
+    if path[:3] == RULE:
+        raw["guard"] = {"rules": [{"when": "x0 < 1", "forbid": [1]}]}
     place = raw
     for part in path[:-1]:
         place = place.setdefault(part, {}) if isinstance(place, dict) else place[part]
@@ -107,6 +110,19 @@ OUT_OF_RANGE = [
     (("gate", "share"), 1.0, "gate.share is 1.0, expected a number > 0 and < 1"),
     (("gate", "certify"), "yes", "gate.certify is 'yes', expected true or false"),
     (("gate", "seed"), -1, "gate.seed is -1, expected a whole number"),
+    (("guard", "enabled"), "yes", "guard.enabled is 'yes', expected true or false"),
+    (("guard", "fallback"), "log", "guard.fallback is 'log', expected"),
+    (("guard", "false_alarms"), 0.0, "guard.false_alarms is 0.0, expected a number > 0 and < 1"),
+    (("guard", "min_count"), 0, "guard.min_count is 0, expected a whole number >= 1"),
+    (("guard", "min_share"), 1.0, "guard.min_share is 1.0, expected a number >= 0 and < 1"),
+    (("guard", "harm"), {"hazard": 1.5}, "guard.harm is 1.5, expected a number > 0 and < 1"),
+    (("guard", "rules"), "x0 < 1", "guard.rules is 'x0 < 1', expected a list"),
+    ((*RULE, "when"), 3, "guard.rules[0].when is 3, expected a text"),
+    ((*RULE, "when"), "x0 <", "guard.rules[0]: "),
+    ((*RULE, "forbid"), [], "expected either actions to forbid, forbid=[...], or fallback=True"),
+    ((*RULE, "forbid"), 1.5, "guard.rules[0].forbid is 1.5, expected a list"),
+    ((*RULE, "fallback"), 3, "guard.rules[0].fallback is 3, expected true or false"),
+    ((*RULE, "name"), 3, "guard.rules[0].name is 3, expected a text"),
     (("rollouts", "episodes"), 1, "rollouts.episodes is 1, expected a whole number >= 2"),
     (("rollouts", "seed"), -1, "rollouts.seed is -1"),
     (("rollouts", "confidence"), 95, "rollouts.confidence is 95, expected a number > 0 and < 1"),
@@ -168,6 +184,7 @@ INCONSISTENT = [
     (("holdout", "by"), "time", "holdout.by does not apply to a log written by the environment"),
     (("holdout", "stratify"), "hazard", "holdout.stratify does not apply to a log written by the environment"),
     (("holdout", "seed"), 42, "the seed of the log"),
+    (("gate",), ..., "[guard] needs a [gate]"),
     ((*CQL, "name"), "bc", "would both be saved as 'bc'"),
     ((*CQL, "name"), "BC-greedy", "would both be saved as 'BC-greedy'"),
 ]

@@ -256,6 +256,37 @@ class GateConfig(Section):
         return self
 
 
+class RuleConfig(Section):
+    """A hard rule: where ``when`` holds, actions are forbidden, or the fallback decides; see `groundschool.Rule`."""
+
+    when: str
+    forbid: tuple[Annotated[int, Field(strict=True)] | str, ...] = ()
+    fallback: Flag = False
+    name: str = ""
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        from groundschool.policies.rules import Rule
+
+        Rule(self.when, forbid=self.forbid, fallback=self.fallback, name=self.name)  # its errors are sentences already
+        return self
+
+
+class GuardConfig(Section):
+    """What stands before the policy that is taken to the gate, and ships with it: as in `groundschool.guard`.
+
+    ``fallback`` is "logged" (what the logger did there), "clone" (the first cloned candidate) or an action.
+    """
+
+    enabled: Flag = True
+    fallback: Literal["logged", "clone"] | Annotated[int, Field(ge=0, strict=True)] = "logged"
+    false_alarms: Share = 0.02
+    min_count: Count = 1
+    min_share: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
+    harm: dict[str, Share] = {}
+    rules: tuple[RuleConfig, ...] = ()
+
+
 class RolloutConfig(Section):
     """The controlled online phase: seeded episodes of each policy."""
 
@@ -297,6 +328,7 @@ class StudyConfig(Section):
     candidates: Annotated[tuple[CandidateConfig, ...], Field(min_length=1)]
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig | None = None
+    guard: GuardConfig | None = None
     rollouts: RolloutConfig | None = None
     mismatch: MismatchConfig = MismatchConfig()
     report: ReportConfig = ReportConfig()
@@ -312,6 +344,8 @@ class StudyConfig(Section):
             raw.setdefault("rollouts", {})
             if "data" not in raw:
                 raw.setdefault("logging", {})
+        if "gate" in raw:
+            raw.setdefault("guard", {})
         holdout = raw.setdefault("holdout", {})
         if isinstance(holdout, dict):
             default = {"fraction": 0.2, "by": "auto"} if "data" in raw else {"episodes": 200}
@@ -340,8 +374,15 @@ class StudyConfig(Section):
             raise ValueError(
                 f"holdout.seed is {self.holdout.seed}, the seed of the log: the same episodes are no holdout"
             )
+        if self.guard is not None and self.gate is None:
+            raise ValueError("[guard] needs a [gate]: what is guarded is what is taken there")
+        if self.guard is not None and self.guard.fallback == "clone" and not self._clones():
+            raise elsewhere("guard.fallback", 'is "clone", and no candidate is cloned: add one with algorithm = "bc".')
         self._check_names()
         return self
+
+    def _clones(self) -> list[str]:
+        return [candidate.name for candidate in self.candidates if candidate.algorithm == "bc"]
 
     def _check_names(self) -> None:
         seen: dict[str, int] = {}  # lower case: some file systems ignore it, and each name is a directory

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundschool.config import StudyConfig, load_config
 from groundschool.data import Dataset
+from groundschool.gate_directory import markdown
 from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
@@ -27,6 +28,7 @@ from groundschool.stages import (
     check_candidates,
     check_evaluation,
     check_gate,
+    check_guard,
     check_log,
     choose,
     criteria_of,
@@ -35,6 +37,7 @@ from groundschool.stages import (
     judge_references,
     open_gate,
     open_world,
+    put_behind_guard,
     train_candidate,
 )
 from groundschool.study_report import report_data, seeds
@@ -144,6 +147,7 @@ def run(
     check_candidates(world, config)
     check_evaluation(world, config)
     check_gate(world, config)
+    check_guard(world, config)
     with open_run(path, config.resolved(), force=force) as directory:
         stage = _Stages(directory, progress)
         directory.require_versions(versions())
@@ -171,6 +175,7 @@ def run(
         )
         with stage("report"):
             report = export(data, directory.path)
+            _ship(chosen, verdict, directory, report)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
     return Study(
         config,
@@ -201,6 +206,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
     check_candidates(world, config)
     check_evaluation(world, config)
     check_gate(world, config)
+    check_guard(world, config)
     return {
         "name": config.name,
         "directory": str(path),
@@ -338,15 +344,26 @@ def _gate(
     if chosen == LOGGER:
         stage.say("the logger's own policy stands best: nothing is taken to the gate")
         return standings, None, None
+    with stage("guard", f"{chosen}: behind a guard"):
+        whole = put_behind_guard(chosen, policies, world, config)
     # Before the gate's episodes are opened: a run that is taken up again may not ask them anything else.
     directory.remember("criteria", criteria_of(config).fingerprint, "what the gate asks")
     directory.remember("gated episodes", world.gated.fingerprint, "the gate's holdout")
-    directory.remember("taken to the gate", fingerprint(policies[chosen]) or chosen, "what was taken to the gate")
-    with stage("gate", f"gate: {chosen}, on {world.gated.n_episodes:,} episodes that nothing else looked at"):
-        verdict = open_gate(policies[chosen], world, config)
+    directory.remember("taken to the gate", fingerprint(whole) or chosen, "what was taken to the gate")
+    with stage("gate", f"gate: {whole.name}, on {world.gated.n_episodes:,} episodes that nothing else looked at"):
+        verdict = open_gate(whole, world, config)
     write_json(directory / "verdict.json", verdict.to_json())
+    write_text(directory / "verdict.md", markdown(verdict))
     stage.say(verdict.decision)
-    return standings, policies[chosen], verdict
+    return standings, whole, verdict
+
+
+def _ship(chosen: Policy | None, verdict: Verdict | None, directory: RunDirectory, report: Path) -> None:
+    """Leave what passed as one bundle: the composite as it was judged, its verdict and the report."""
+    if verdict is None or verdict.decision != "GO" or not isinstance(chosen, DiscretePolicy):
+        return
+    told = {"verdict.json": verdict.to_json(), "verdict.md": markdown(verdict), "report.html": report}
+    chosen.save(directory / "bundle", force=(directory / "bundle").is_dir(), attach=told)
 
 
 def _certify(

@@ -297,6 +297,44 @@ def choose(policies: Mapping[str, Policy], world: World, config: StudyConfig) ->
     )
 
 
+def put_behind_guard(chosen: str, policies: Mapping[str, Policy], world: World, config: StudyConfig) -> Policy:
+    """Return the whole that is judged and shipped: the policy that stood best, behind its guard."""
+    from groundschool.policies.rules import Rule
+    from groundschool.safety.guard import guard
+
+    asked = config.guard
+    if asked is None or not asked.enabled:
+        return policies[chosen]
+    clones = [one.name for one in config.candidates if one.algorithm == "bc"]
+    fallback: Any = policies[clones[0]] if asked.fallback == "clone" else asked.fallback
+    return guard(
+        world.train,
+        world.holdout,
+        policies[chosen],
+        fallback=fallback,
+        rules=[Rule(one.when, forbid=one.forbid, fallback=one.fallback, name=one.name) for one in asked.rules],
+        false_alarms=asked.false_alarms,
+        min_count=asked.min_count,
+        min_share=asked.min_share,
+        harm=asked.harm,
+        name=f"{chosen}, guarded",
+    )
+
+
+def check_guard(world: World, config: StudyConfig) -> None:
+    """Raise `InputError` where the guard cannot be put before any policy on this log: found before training."""
+    if config.guard is None or not config.guard.enabled:
+        return
+    from groundschool.policies.constant import ConstantPolicy
+
+    assert world.train.n_actions is not None
+    stand_in = ConstantPolicy(0, world.train.n_actions)
+    try:
+        put_behind_guard("it", {one.name: stand_in for one in config.candidates} | {"it": stand_in}, world, config)
+    except InputError as error:
+        raise InputError(f"guard: {str(error).removeprefix('guard: ')}") from None
+
+
 def open_gate(policy: Policy, world: World, config: StudyConfig) -> Verdict:
     """Judge one policy on the episodes that nothing else looked at."""
     from groundschool.safety.gate import judge as judge_at_gate
