@@ -285,12 +285,12 @@ def by_rules(observation: Any) -> Any:
     Where nothing is known of an observation, everything that any rule forbids.
     """
     forbidden, unknown = np.zeros(4, bool), np.array([True, True, False, True])
-    if not (isinstance(observation, np.ndarray) and type(observation) is np.ndarray):
-        if not (isinstance(observation, list) and len(observation) == 2):
+    try:
+        if isinstance(observation, np.ma.MaskedArray):
             return unknown
-        if any(type(value) not in (int, float) for value in observation):
-            return unknown
-        observation = np.array(observation, np.float64)
+        observation = np.asarray(observation)
+    except Exception:  # noqa: BLE001 - it is no array
+        return unknown
     if observation.shape != (2,) or observation.dtype.kind not in "iuf":
         return unknown
     with np.errstate(all="ignore"):

@@ -22,9 +22,9 @@ from groundschool.policies import (
     TabularPolicy,
     wrap,
 )  # fmt: skip
+from groundschool.policies.asking import ask, ask_one
 from groundschool.policies.decision import INDEX, REASONS
 from groundschool.policies.encoding import fit_encoder
-from groundschool.policies.guarded import ask, ask_one
 from groundschool.policies.novelty import Counted, Measured
 from groundschool.policies.rules import Rules
 from groundschool.policies.schema import Schema
