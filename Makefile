@@ -14,7 +14,7 @@ define make_venv
 	$(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test test-all test-d3rlpy lint bench bench-ope docs lock
+.PHONY: demo test test-all test-d3rlpy lint bench bench-ope bench-gate docs lock
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -40,6 +40,9 @@ bench: $(VENV)/.installed-dev
 
 bench-ope: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks ope
+
+bench-gate: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks gate
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going docs docs/_build/html

@@ -1,7 +1,7 @@
-"""`make bench` and `make bench-ope`: recorded benchmarks, one after another, each into its file in benchmarks/results.
+"""`make bench`, `make bench-ope` and `make bench-gate`: recorded benchmarks, each into its file in benchmarks/results.
 
-Run it on a quiet machine. Arguments name some of them: ``python -m benchmarks updates``; ``ope`` stands for all those
-about off-policy evaluation, which are left out where nothing is named.
+Run it on a quiet machine. Arguments name some of them: ``python -m benchmarks updates``. ``ope`` stands for all those
+about off-policy evaluation, ``gate`` for those about gate, guard and rollouts; where nothing is named both are left out.
 """
 
 from __future__ import annotations
@@ -28,13 +28,18 @@ COMMANDS = {
     "ope_continuous": ["ope_continuous.py"],
     "ope_self_test": ["ope_self_test.py"],
     "ope_selection": ["ope_selection.py"],
+    "gate_decisions": ["gate_decisions.py"],
+    "gate_advice": ["gate_decisions.py", "--follow"],
+    "gate_certifiable": ["gate_certifiable.py"],
+    "gate_guard": ["gate_guard.py"],
+    "gate_rollouts": ["gate_rollouts.py"],
 }
-OPE = [name for name in COMMANDS if name.startswith("ope_")]
+SETS = {one: [name for name in COMMANDS if name.startswith(f"{one}_")] for one in ("ope", "gate")}
 
 
 def main() -> None:
-    asked = sys.argv[1:] or [name for name in COMMANDS if name not in OPE]
-    names = [name for one in asked for name in (OPE if one == "ope" else [one])]
+    asked = sys.argv[1:] or [name for name in COMMANDS if not any(name in names for names in SETS.values())]
+    names = [name for one in asked for name in SETS.get(one, [one])]
     unknown = [name for name in names if name not in COMMANDS]
     if unknown:
         sys.exit(f"no benchmark {unknown[0]!r}; there are {', '.join(COMMANDS)}")
