@@ -17,6 +17,7 @@ _HOME = {
     "Feature": "groundschool.data",
     "HazardGrid": "groundschool.envs",
     "InputError": "groundschool.errors",
+    "MostProvable": "groundschool.safety.provable",
     "Pruned": "groundschool.safety.cautious",
     "Spibb": "groundschool.safety.cautious",
     "TabularPolicy": "groundschool.policies",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from groundschool.report import plot
     from groundschool.safety.cautious import Pruned, Spibb
     from groundschool.safety.constraints import Constraint
+    from groundschool.safety.provable import MostProvable
     from groundschool.safety.selection import select
     from groundschool.training import train, train_population
 
@@ -64,6 +66,7 @@ __all__ = [
     "Feature",
     "HazardGrid",
     "InputError",
+    "MostProvable",
     "Pruned",
     "Spibb",
     "TabularPolicy",
