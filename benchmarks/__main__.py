@@ -1,7 +1,7 @@
 """`make bench`, `make bench-ope` and `make bench-gate`: recorded benchmarks, each into its file in benchmarks/results.
 
 Run it on a quiet machine. Arguments name some of them: ``python -m benchmarks updates``. ``ope`` stands for all those
-about off-policy evaluation, ``gate`` for those about gate, guard and rollouts; where nothing is named both are left out.
+about off-policy evaluation, ``gate`` for those about gate, guard and rollouts; where nothing is named, both are out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Policies that are certifiable by design: what finite-sample evidence shows of them, log by fresh log.
 
-Each log is of the noisy logger on HazardGrid, drawn from the exact model. A third of its episodes is studied; on the
-other two thirds the probability of a hazard is bounded from above and the gain over the logger from below, both by
-betting, each at 95 % one-sided: no model, and no assumption beyond the logged propensities (which depend on the
+Each log is of the noisy logger on HazardGrid, drawn from the exact model. A third of its episodes is studied;
+on the other two thirds the probability of a hazard is bounded from above and the gain over the logger from below, both
+by betting, each at 95 % one-sided: no model, and no assumption beyond the logged propensities (which depend on the
 observation alone) and the range of the return, which is declared from the grid's own rewards. GO is what shows both a
 hazard within the limit and a gain above zero; a false GO is one whose policy truly has more hazard than the limit, or
 no gain.

@@ -145,17 +145,19 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize(
-    "place", ["choose", "put_behind_guard", "open_gate", "certify", "write_json", "judge", "export"]
-)
+SLOW = [pytest.param(one, marks=pytest.mark.slow) for one in ("choose", "put_behind_guard", "certify", "judge")]
+
+
+@pytest.mark.parametrize("place", ["open_gate", "write_json", "export", *SLOW])
 def test_a_crash_at_any_stage_is_no_verdict_and_goes_on(study, tmp_path, monkeypatch, place):
     def crash(*args, **kwargs):
         raise Stop
 
     config = gated(certify=True)
-    with monkeypatch.context() as patched, pytest.raises(Stop):
+    with monkeypatch.context() as patched:
         patched.setattr(pipeline, place, crash)
-        run(config, out=tmp_path / "run", progress=False)
+        with pytest.raises(Stop):
+            run(config, out=tmp_path / "run", progress=False)
     assert read(tmp_path / "run" / "manifest.json")["status"] == "interrupted"
     assert not (tmp_path / "run" / "bundle").exists()
     if place in ("choose", "put_behind_guard", "open_gate", "write_json"):
@@ -169,9 +171,10 @@ def test_other_criteria_do_not_go_on_with_an_opened_gate(tmp_path, monkeypatch):
     def crash(*args, **kwargs):
         raise Stop
 
-    with monkeypatch.context() as patched, pytest.raises(Stop):
+    with monkeypatch.context() as patched:
         patched.setattr(pipeline, "open_gate", crash)
-        run(gated(), out=tmp_path / "run", progress=False)
+        with pytest.raises(Stop):
+            run(gated(), out=tmp_path / "run", progress=False)
     with pytest.raises(InputError, match="unfinished run of another config"):
         run(gated(0.95), out=tmp_path / "run", progress=False)
 

@@ -17,6 +17,7 @@ _HOME = {
     "Feature": "groundschool.data",
     "HazardGrid": "groundschool.envs",
     "InputError": "groundschool.errors",
+    "MostProvable": "groundschool.safety.provable",
     "Pruned": "groundschool.safety.cautious",
     "Spibb": "groundschool.safety.cautious",
     "Limit": "groundschool.policies",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from groundschool.safety.constraints import Constraint
     from groundschool.safety.gate import gate
     from groundschool.safety.guard import guard
+    from groundschool.safety.provable import MostProvable
     from groundschool.safety.selection import select
     from groundschool.training import train, train_population
 
@@ -73,6 +75,7 @@ __all__ = [
     "HazardGrid",
     "InputError",
     "Limit",
+    "MostProvable",
     "Pruned",
     "Rule",
     "Spibb",

@@ -33,7 +33,8 @@ def gain(
     assurance : "finite-sample" or "asymptotic"
         "finite-sample": bounds by betting on weighted episodes, valid at every number of episodes; needs the range of
         the return (``return_range`` of the log), declared beforehand. "asymptotic": the influence values of
-        "marginal_dr" (or "dr", by the rules of method "auto") less the episode's own return, with Student's t.
+        "marginal_dr" for the policy less those for the logger, with Student's t; where observations cannot be counted,
+        those of "dr" less the episode's own return.
     confidence : float
         Of the two-sided interval, from 0.5 to below 1. One-sided: ``gain.lower_bound(0.95)``.
     discount : float

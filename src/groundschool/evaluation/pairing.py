@@ -23,8 +23,11 @@ from groundschool.evaluation.bounds.betting import betting_lower
 from groundschool.evaluation.bounds.influence import influence_bounds, standard_error
 from groundschool.evaluation.bounds.stopping import Stopping, coarse_stopping, largest_ratios
 from groundschool.evaluation.bounds.wagers import all_wagers, paired_wagers
+from groundschool.evaluation.diagnostics.support import behavior_by_state
 from groundschool.evaluation.estimate import Estimation
 from groundschool.evaluation.estimators._bounded import Weighted
+from groundschool.evaluation.estimators.marginal_dr import cross_fit
+from groundschool.evaluation.finite_horizon import SHRINKAGE
 from groundschool.evaluation.problem import FloatArray, Problem
 
 ASSURANCES = ("finite-sample", "asymptotic")
@@ -73,7 +76,7 @@ def paired(assurance: str, cases: Cases, found: Estimation, settings: Mapping[st
     """
     if assurance == "finite-sample":
         return _by_betting(cases[0][0], cases[-1][0], found, settings)
-    return _by_influence(cases, found)
+    return _by_influence(cases, found, settings)
 
 
 def _by_betting(least: Problem, most: Problem, found: Estimation, settings: Mapping[str, Any]) -> Estimation:
@@ -115,7 +118,7 @@ def _by_betting(least: Problem, most: Problem, found: Estimation, settings: Mapp
     )
 
 
-def _by_influence(cases: Cases, found: Estimation) -> Estimation:
+def _by_influence(cases: Cases, found: Estimation, settings: Mapping[str, Any]) -> Estimation:
     (least, down), (most, up) = cases[0], cases[-1]
     reasons = found.reasons
     cut = int(least.censored.sum())
@@ -137,7 +140,7 @@ def _by_influence(cases: Cases, found: Estimation) -> Estimation:
             reasons=reasons or (why,),
         )
     # A cut episode counts against the policy for the lower bound, and for it for the upper.
-    worse, better = down.values - most.returns, up.values - least.returns
+    worse, better = down.values - of_logger(most, settings), up.values - of_logger(least, settings)
     more = [
         max(each.standard_error - standard_error(values, least.units), 0.0)
         for each, values in ((down, down.values), (up, up.values))
@@ -160,3 +163,26 @@ def _by_influence(cases: Cases, found: Estimation) -> Estimation:
         values=values,
         reasons=reasons,
     )
+
+
+def of_logger(problem: Problem, settings: Mapping[str, Any]) -> FloatArray:
+    """Return one number an episode whose mean is the logger's own return, (E,).
+
+    Where states are counted, what `marginal_dr` says of the logger: the luck of its actions and of where they led is
+    taken out as it is for the policy, so that the difference holds only what differs. Elsewhere the logged returns.
+    """
+    states = problem.states
+    if states is None or problem.n_units < 2 or problem.censored.any():
+        return problem.returns
+    table = behavior_by_state(problem)
+    own = dataclasses.replace(
+        problem,
+        target=table[states.code],
+        states=dataclasses.replace(states, target=table),
+        policy="logger",
+        coarse=None,
+        usual_weight=None,
+    )
+    clip = settings.get("clip") or max(problem.n_units / 10.0, 1.0)
+    folds, shrinkage = settings.get("folds", 10), settings.get("shrinkage", SHRINKAGE)
+    return cross_fit(own, table, folds, clip, shrinkage, settings["seed"]).values

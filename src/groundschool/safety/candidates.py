@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from groundschool.algorithms.config import AlgorithmConfig, configure
 from groundschool.data import Dataset
 from groundschool.errors import DivergenceError, InputError, suggest
-from groundschool.safety.cautious import MAKERS
+from groundschool.safety.cautious import Pruned, Spibb
+from groundschool.safety.provable import MostProvable
 
 Maker = Callable[[Dataset, int], Any]
 Recipe = tuple[str, Mapping[str, Any]]
 Candidate = Maker | Recipe
+
+MAKERS: dict[str, Any] = {"pruned": Pruned, "spibb": Spibb, "most_provable": MostProvable}
 
 LOGGER = "logger"
 """The row of whoever wrote the log; no candidate may be called so."""
@@ -33,7 +36,8 @@ class Candidates:
     ----------
     candidates : mapping of str to (callable or (algorithm, options))
         A callable gets a Dataset and a seed and returns a policy. Options are those of `groundschool.train`, its
-        ``steps`` and ``seed`` among them; of "pruned" and "spibb" those of `Pruned` and `Spibb`.
+        ``steps`` and ``seed`` among them; of "pruned", "spibb" and "most_provable" those of `Pruned`, `Spibb` and
+        `MostProvable`.
 
     Raises
     ------

@@ -144,9 +144,6 @@ class Spibb:
         return study.policy(self, kept, given)
 
 
-MAKERS = {"pruned": Pruned, "spibb": Spibb}
-
-
 def removed(base: FloatArray, danger: FloatArray, largest_ratio: float) -> FloatArray:
     """Return what is kept of each action, (S, A) in [0, 1], the most dangerous going first.
 

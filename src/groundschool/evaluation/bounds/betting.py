@@ -98,6 +98,21 @@ def betting_lower(wagers: Sequence[Wager], tail: float, *, ceiling: float = math
     return _Table(wagers, tail, ceiling).bound()
 
 
+def forecast_lower(wagers: Sequence[Wager], tail: float, rounds: int) -> float:
+    """Forecast the bound that the best of some bets would give on so many other units like these.
+
+    For choosing beforehand what to bet on; no bound itself. Parameters as for `betting_lower`.
+    """
+    target, quantile = -math.log(tail), float(stats.norm.isf(tail))
+    found = []
+    for wager in wagers:
+        payoffs = wager.payoffs(slice(None))
+        mean, variance = float(payoffs.mean()), float(payoffs.var())
+        rare = _RARE * target * (mean - wager.floor) / rounds
+        found.append(mean - quantile * math.sqrt(variance / rounds) - rare)
+    return max(found)
+
+
 def mean_bounds(
     values: FloatArray, tail: float, *, low: float = 0.0, high: float = math.inf, seed: int = 0
 ) -> tuple[float, float]:
