@@ -339,10 +339,10 @@ def observed() -> str:
     return table(head, lines)
 
 
-def sources() -> str:
+def sources(names: Sequence[str] = ()) -> str:
     """Say where all of it comes from."""
     found = []
-    for name in NAMES:
+    for name in names or NAMES:
         if (result := read(name)) is not None:
             hardware = result["hardware"]
             where = f"{hardware['processor']}, {hardware['cores']} cores, load "
