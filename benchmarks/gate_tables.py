@@ -92,8 +92,8 @@ def certified(result: Result | None) -> Iterator[Line]:
         one = rows[int(episodes)]
         share = one["at_10_percent"]["go_with_a_gain_of_15"]
         yield (
-            f"`Pruned`, {int(episodes):,} episodes, hazard limit 10 % (logger 20.7 %): finite-sample GO with a true gain "
-            f"of 15 or more in {share:.1%} of {one['logs']} logs",
+            f"`Pruned`, {int(episodes):,} episodes, hazard limit 10 % (logger 20.7 %): finite-sample GO with a true "
+            f"gain of 15 or more in {share:.1%} of {one['logs']} logs",
             f"≥ {least:.0%}",
             verdict(share >= least),
         )
