@@ -77,6 +77,8 @@ class TestGo:
         assert [one["status"] for one in facts["arguments"]] == ["shown"]
         assert {one["candidate"] for one in facts["standings"]} == {"logger", *study.policies}
         assert facts["claim"] == study.verdict.reasons[0]
+        assert facts["guard"][-1].startswith("On the ")
+        assert "would step in" in facts["guard"][-1]
 
     def test_what_was_made_to_be_certified_stands_beside(self, study):
         verdict = study.certified.verdict
@@ -85,7 +87,7 @@ class TestGo:
         assert gs.load(study.directory / "certified").name == "pruned"
         facts = read(study.directory / "report.json")["verdict"]["certified"]
         assert facts["decision"] == verdict.decision
-        assert [row["promised"] is not None for row in facts["rows"]] == [True]
+        assert [row["promised"]["value"] for row in facts["rows"]] == [study.verdict.findings[0].value]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from groundschool.stages import (
     choose,
     criteria_of,
     evaluate_offline,
+    guard_in_words,
     judge,
     judge_references,
     open_gate,
@@ -157,6 +158,7 @@ def run(
         answers, problem = _evaluate(policies, world, config, stage)
         standings, chosen, verdict = _gate(policies, world, config, directory, stage)
         certified = _certify(chosen, world, config, directory, stage)
+        guard = () if chosen is None else guard_in_words(chosen, world)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
             references = judge_references(world, config)
@@ -169,7 +171,7 @@ def run(
             references,
             answers,
             problem,
-            Outcome(standings, verdict, certified) if standings else None,
+            Outcome(standings, verdict, certified, guard) if standings else None,
             timings=directory.manifest["timings"],
             command=command or f"groundschool.run({str(path / 'config.json')!r})",
         )

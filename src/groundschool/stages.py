@@ -270,6 +270,7 @@ def check_gate(world: World, config: StudyConfig) -> None:
     try:
         require_answerable(world.gated, criteria_of(config))
         if config.gate.certify:
+            require_answerable(world.gated, certifiable_criteria(config))
             require_answerable(world.train, certifiable_criteria(config))
             if world.train.propensities is None:
                 raise InputError(
@@ -321,6 +322,16 @@ def put_behind_guard(chosen: str, policies: Mapping[str, Policy], world: World, 
     )
 
 
+def guard_in_words(policy: Policy, world: World) -> tuple[str, ...]:
+    """Say what a guard does, and how often it would have stepped in on the episodes that judged it."""
+    from groundschool.policies.guarded import GuardedPolicy
+
+    if not isinstance(policy, GuardedPolicy):
+        return ()
+    assert world.gated is not None
+    return (*policy.guard.describe(), str(policy.interventions(world.gated)))
+
+
 def check_guard(world: World, config: StudyConfig) -> None:
     """Raise `InputError` where the guard cannot be put before any policy on this log: found before training."""
     if config.guard is None or not config.guard.enabled:
@@ -356,7 +367,8 @@ class Certified:
     verdict : Verdict
         On the others, by finite-sample bounds.
     promised : mapping of str to Estimate, or empty
-        By question: the same kind of bounds on the policy that was taken to the gate, on the selection part.
+        By question: the same kind of bounds on what was taken to the gate, on the episodes that judged it. They were
+        made after the verdict, and change nothing about it.
     """
 
     policy: Policy
@@ -377,7 +389,8 @@ def certify(chosen: Policy | None, world: World, config: StudyConfig) -> Certifi
     studied, rest = world.train.select(~shown_on), world.train.select(shown_on)
     policy = Pruned(name="pruned")(studied, config.gate.seed)
     verdict = judge_at_gate(rest, policy, criteria, seed=config.gate.seed)
-    promised = {} if chosen is None else ask(world.holdout, chosen, criteria, seed=config.gate.seed)
+    assert world.gated is not None
+    promised = {} if chosen is None else ask(world.gated, chosen, criteria, seed=config.gate.seed)
     return Certified(policy, studied.n_episodes, verdict, promised)
 
 

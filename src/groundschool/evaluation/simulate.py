@@ -161,7 +161,8 @@ def single_episode(
 
 
 def _step_through(env: gym.Env[Any, Any], policy: Policy, episodes: int, seed: int, max_steps: int) -> Simulation:
-    rng = np.random.default_rng(seed)
+    # Not the seed alone: the environment's generator of the first episode starts from that.
+    rng = np.random.default_rng([seed, 1])
     rows = Rows(EpisodeCosts(env_name(env), cost_name(env)))
     for i in range(episodes):
         _run(env, policy, rows, seed + i, rng, i, max_steps)

@@ -151,11 +151,14 @@ class Outcome:
     certified
         The policy that was made to be certified (``verdict``, ``studied`` and what is ``promised`` by the one that was
         taken to the gate); None where none was.
+    guard
+        What the guard does, and how often it would have stepped in, a sentence each; empty without one.
     """
 
     standings: tuple[Standing, ...]
     verdict: Verdict | None
     certified: Any = None
+    guard: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

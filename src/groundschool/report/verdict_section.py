@@ -35,6 +35,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
             "next": "",
             "standings": standings,
             "certified": certified,
+            "guard": list(outcome.guard),
             "criteria": None,
             "episodes": None,
             "confidence": None,
@@ -54,6 +55,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
         "next": "" if decided else verdict.reasons[-1],
         "standings": standings,
         "certified": certified,
+        "guard": list(outcome.guard),
         "criteria": verdict.criteria.to_json(),
         "episodes": verdict.episodes,
         "confidence": 1.0 - verdict.tail,
@@ -93,6 +95,7 @@ def _certified(outcome: Outcome) -> dict[str, Any] | None:
         return None
     verdict: Verdict = found.verdict
     taken = None if outcome.verdict is None else outcome.verdict.policy
+    estimated = {} if outcome.verdict is None else {one.of: one.value for one in outcome.verdict.findings}
     rows = []
     for finding in verdict.findings:
         promised = found.promised.get(finding.of)
@@ -103,9 +106,8 @@ def _certified(outcome: Outcome) -> dict[str, Any] | None:
                 "promised": None
                 if promised is None
                 else {
-                    "value": promised.value,
+                    "value": estimated.get(finding.of),
                     "bound": promised.bounds(tail)[1 if finding.is_cost else 0],
-                    "trusted": promised.trusted,
                 },
             }
         )
