@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -120,9 +122,9 @@ def test_parts_that_differ_are_refused_by_the_column(tmp_path, changes, said):
 
 def test_what_parquet_refuses_names_the_final_path(tmp_path, monkeypatch):
     def fail(*_args, **_more):
-        raise storage.pa.ArrowInvalid("no such thing")
+        raise pa.ArrowInvalid("no such thing")
 
-    monkeypatch.setattr(storage.pq, "ParquetWriter", fail)
+    monkeypatch.setattr(pq, "ParquetWriter", fail)
     with pytest.raises(InputError, match=r"/out: cannot be written as Parquet \(no such thing\)"):
         small().save(tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -53,8 +53,10 @@ def test_what_the_log_cannot_carry_is_refused_and_still_printed(grid, evaluator)
     assert 0.0 <= found.diagnostics["claimed"]["lower"] < found.value < found.diagnostics["claimed"]["upper"]
     assert "logged row" in found.reasons[0]
     back = evaluator.evaluate(uniform, of="return")
-    assert (back.lower, back.upper) == (-math.inf, math.inf)
-    assert back.to_json()["lower"] is None
+    assert (back.lower, back.upper) == grid.return_range
+    everything = Evaluator(dataclasses.replace(evaluator.log, return_range=None)).evaluate(uniform)
+    assert (everything.lower, everything.upper) == (-math.inf, math.inf)
+    assert everything.to_json()["lower"] is None
 
 
 def test_one_call_is_one_evaluator(grid, log, evaluator):
