@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import record, write
+from machine import kept, record, write
 from selection_candidates import Counted, population
 from selection_fqe import neural_fqe
 
@@ -128,6 +128,13 @@ def study(layout: str, seed: int) -> dict[str, Any]:
     }
 
 
+def one_study(layout: str, seed: int, keep: Path | None) -> dict[str, Any]:
+    """Do a study, or read one that was kept."""
+    path = None if keep is None else keep / f"selection-{layout.replace(' ', '-')}-{seed}.json"
+    found: dict[str, Any] = kept(path, lambda: study(layout, seed))
+    return found
+
+
 def action_values(policy: Any, observations: Any) -> Any:
     """Return the values (N, A) by which a value learner acts, forbidden actions at -inf; None for a cloned policy."""
     if not isinstance(policy, Counted | NetworkPolicy) or getattr(policy, "head", "greedy") != "greedy":
@@ -180,12 +187,13 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=4, help="logs a layout (data seeds 0, 1, ...)")
     parser.add_argument("--first", type=int, default=0, help="first data seed")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="keep finished studies here, and go on from them")
     arguments = parser.parse_args()
     seeds = range(arguments.first, arguments.first + arguments.logs)
     result = {**record("regret of selection without rollouts"), "layouts": LAYOUTS, "episodes": EPISODES}
     began, runs = time.perf_counter(), []
     with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(study, layout, seed) for layout in LAYOUTS for seed in seeds]
+        jobs = [pool.submit(one_study, layout, seed, arguments.keep) for seed in seeds for layout in LAYOUTS]
         for job in jobs:
             run = job.result()
             runs.append(run)
