@@ -1,5 +1,6 @@
 """The gate: rules on numbers, and verdicts on logs whose truth is known."""
 
+import dataclasses
 import json
 import math
 
@@ -104,6 +105,25 @@ def test_advice_is_what_is_needed_for_all_or_for_one_violation_that_seems_near()
     assert _further("GO", [shown]) == (None, None)
     unsupported = _finding("it", 0.1, estimate(trusted=False, reasons=("x.",)), criteria, LEVELS, HARM)
     assert _further("INSUFFICIENT EVIDENCE", [near, unsupported])[0] is None
+
+
+@pytest.mark.parametrize(
+    ("ends", "advised"),
+    [((0.01, 0.9), False), ((0.02, 0.09), True), ((0.11, 0.9), True)],
+)
+def test_what_cut_episodes_leave_open_no_further_ones_decide(ends, advised):
+    least, most = (estimate(value=end) for end in ends)
+    found = dataclasses.replace(
+        most,
+        value=sum(ends) / 2,
+        bounds=lambda tail: (least.bounds(tail)[0], most.bounds(tail)[1]),
+        diagnostics={"censored": {"episodes": 7, "value_if_least": ends[0], "value_if_most": ends[1]}},
+    )
+    finding = _finding("it", 0.1, found, Criteria((HARM,)), LEVELS, HARM)
+    assert finding.status == "undecided"
+    assert (finding.logged is not None, finding.rolled_out is not None) == (advised, advised)
+    told = " ".join(finding.reasons)
+    assert ("7 episodes were cut before the horizon: what is estimated lies between 0.01 and 0.9" in told) != advised
 
 
 def test_a_limit_that_no_such_log_can_show_is_told():

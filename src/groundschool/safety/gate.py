@@ -233,23 +233,41 @@ def _sides(bounds: Bounds, is_cost: bool, show: float, against: float) -> tuple[
 
 
 def _with_advice(finding: Finding, criteria: Criteria, levels: _Levels, strong: bool) -> Finding:
-    estimate, n = finding.estimate, finding.estimate.n_episodes
-    good = (finding.value <= finding.threshold) if finding.is_cost else (finding.value >= finding.threshold)
+    """Say how many further episodes would plausibly decide, where the cut ones leave anything to decide."""
+    estimate, threshold = finding.estimate, finding.threshold
+    value = _value_that_matters(finding)
+    if math.isnan(value):
+        return finding
+    good = (value <= threshold) if finding.is_cost else (value >= threshold)
     logged: int | None = None
     if not estimate.trusted:
         logged = supported_episodes(estimate)
     elif strong or not good:
         show, against = _sides(estimate.bounds, finding.is_cost, levels.next_show, levels.next_against)
-        error = estimate.standard_error
-        logged = logged_episodes(finding.value, show if good else against, finding.threshold, error, n)
+        bound = show if good else against
+        logged = logged_episodes(value, bound, threshold, estimate.standard_error, estimate.n_episodes)
     tail = levels.show if good else levels.against
     if finding.of.startswith("probability:"):
-        rolled_out = rolled_out_episodes(finding.value, finding.threshold, tail)
+        rolled_out = rolled_out_episodes(value, threshold, tail)
     elif finding.of.startswith("cost:"):
         rolled_out = None
     else:
-        rolled_out = rolled_out_returns(finding.value, finding.threshold, levels.deviation, tail)
+        rolled_out = rolled_out_returns(value, threshold, levels.deviation, tail)
     return dataclasses.replace(finding, logged=logged, rolled_out=rolled_out)
+
+
+def _value_that_matters(finding: Finding) -> float:
+    """Return the estimate; where episodes were cut, that end of what they leave open which is nearer the threshold.
+
+    NaN where the threshold is between the ends: more such episodes do not bring them together.
+    """
+    cut = finding.estimate.diagnostics.get("censored")
+    if not cut:
+        return finding.value
+    low, high = sorted((float(cut["value_if_least"]), float(cut["value_if_most"])))
+    if low <= finding.threshold <= high:
+        return math.nan
+    return high if high < finding.threshold else low
 
 
 def _decision(findings: Sequence[Finding]) -> Decision:

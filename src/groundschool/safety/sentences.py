@@ -65,6 +65,7 @@ def about(
         )
     elif not math.isfinite(finding.bound) and finding.estimate.assurance == "finite-sample":
         said.append("Nothing bounds it at every number of episodes without a declared range.")
+    said += _cut(finding)
     said += _infeasible(limit, estimate.n_episodes, 1.0 - show)
     return tuple(said)
 
@@ -110,6 +111,21 @@ def _between(finding: Finding) -> str:
         return ""
     low, high = sorted((finding.bound, finding.against))
     return f", and its one-sided bounds are {low:.4g} and {high:.4g}"
+
+
+def _cut(finding: Finding) -> list[str]:
+    """Say what episodes that were cut leave open, where that is why nobody can tell."""
+    cut = finding.estimate.diagnostics.get("censored")
+    if not cut or not math.isfinite(low := float(cut["value_if_least"])):
+        return []
+    low, high = sorted((low, float(cut["value_if_most"])))
+    if not low <= finding.threshold <= high:
+        return []
+    return [
+        f"{int(cut['episodes']):,} episodes were cut before the horizon: what is estimated lies between {low:.4g} and "
+        f"{high:.4g}, depending on what would have happened in them, and no number of such episodes tells. Log "
+        "episodes to their end, say in the column map that they ended, or declare a shorter horizon."
+    ]
 
 
 def _infeasible(limit: Constraint | None, episodes: int, confidence: float) -> list[str]:
