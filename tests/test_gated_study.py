@@ -46,7 +46,17 @@ class TestGo:
         assert (loaded.probabilities(starts) == study.policy.probabilities(starts)).all()
         assert loaded.name == study.verdict.policy
         assert study.verdict.policy.endswith(", guarded")
-        assert {"verdict.json", "verdict.md", "report.html"} <= set(attachments(study.directory / "bundle"))
+        assert {"MODEL_CARD.md", "verdict.json", "verdict.md", "report.html"} <= set(
+            attachments(study.directory / "bundle")
+        )
+
+    def test_the_model_card_says_what_was_shown_and_leaves_gaps_to_people(self, study):
+        card = (study.directory / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+        assert card.startswith(f"# {study.verdict.policy}\n\n**GO.**")
+        assert card.count("[to be filled in:") == 4
+        for words in ("150 held-out episodes", "Probability of any hazard at most 0.9 | shown", "would step in"):
+            assert words in card
+        assert not any(hash_ in card for hash_ in study.log.episode_hashes)
 
     def test_the_verdict_is_written_down(self, study):
         told = read(study.directory / "verdict.json")

@@ -19,6 +19,7 @@ from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
 from groundschool.report.facts import Outcome
+from groundschool.report.model_card import model_card
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_json, write_text
 from groundschool.stages import (
     Certified,
@@ -364,7 +365,13 @@ def _ship(chosen: Policy | None, verdict: Verdict | None, directory: RunDirector
     """Leave what passed as one bundle: the composite as it was judged, its verdict and the report."""
     if verdict is None or verdict.decision != "GO" or not isinstance(chosen, DiscretePolicy):
         return
-    told = {"verdict.json": verdict.to_json(), "verdict.md": markdown(verdict), "report.html": report}
+    facts = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+    told = {
+        "MODEL_CARD.md": model_card(facts),
+        "verdict.json": verdict.to_json(),
+        "verdict.md": markdown(verdict),
+        "report.html": report,
+    }
     chosen.save(directory / "bundle", force=(directory / "bundle").is_dir(), attach=told)
 
 
