@@ -87,6 +87,8 @@ class TestGo:
         assert [one["status"] for one in facts["arguments"]] == ["shown"]
         assert {one["candidate"] for one in facts["standings"]} == {"logger", *study.policies}
         assert facts["claim"] == study.verdict.reasons[0]
+        assert 1 <= len(facts["departures"]) <= 5
+        assert all(row["episodes"] >= 11 for row in facts["departures"])
         assert facts["guard"][-1].startswith("On the ")
         assert "would step in" in facts["guard"][-1]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundschool.config import StudyConfig, load_config
 from groundschool.data import Dataset
+from groundschool.evaluation.disagreement import disagreements
 from groundschool.gate_directory import markdown
 from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
@@ -160,6 +161,7 @@ def run(
         standings, chosen, verdict = _gate(policies, world, config, directory, stage)
         certified = _certify(chosen, world, config, directory, stage)
         guard = () if chosen is None else guard_in_words(chosen, world)
+        departures = () if chosen is None else disagreements(world.train, chosen)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
             references = judge_references(world, config)
@@ -172,7 +174,7 @@ def run(
             references,
             answers,
             problem,
-            Outcome(standings, verdict, certified, guard) if standings else None,
+            Outcome(standings, verdict, certified, guard, departures) if standings else None,
             timings=directory.manifest["timings"],
             command=command or f"groundschool.run({str(path / 'config.json')!r})",
         )

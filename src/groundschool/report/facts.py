@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from groundschool.data.dataset import Dataset
     from groundschool.evaluation.answers import Answers
     from groundschool.evaluation.calibration import Calibration
+    from groundschool.evaluation.disagreement import Disagreement
     from groundschool.evaluation.intervals import Interval
     from groundschool.evaluation.mismatch import Mismatch
     from groundschool.evaluation.rollout import Rollout
@@ -153,12 +154,15 @@ class Outcome:
         taken to the gate); None where none was.
     guard
         What the guard does, and how often it would have stepped in, a sentence each; empty without one.
+    departures
+        Where what was taken to the gate departs most from the logger.
     """
 
     standings: tuple[Standing, ...]
     verdict: Verdict | None
     certified: Any = None
     guard: tuple[str, ...] = ()
+    departures: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True)
