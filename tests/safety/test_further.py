@@ -1,7 +1,6 @@
 """How many further episodes would plausibly decide."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from groundschool.safety.further import (
     rolled_out_episodes,
     rolled_out_returns,
     rounded_up,
-    supported_episodes,
 )
 
 
@@ -26,6 +24,8 @@ def test_numbers_are_rounded_up_to_two_digits(number, rounded):
 def test_widths_shrink_with_the_root_of_the_episodes():
     # the bound is 2 away and must be 1 away with no room for error: four times the episodes, three times as many more
     assert logged_episodes(0.0, 2.0, 1.0, 0.0, 100) == 300
+    # where widths shrink with the cube root, eight times the episodes
+    assert logged_episodes(0.0, 2.0, 1.0, 0.0, 100, rate=1 / 3) == 700
     with_room = logged_episodes(0.0, 2.0, 1.0, 1.0, 100, power=0.8)
     assert with_room == rounded_up(100 * (2.0 + stats.norm.ppf(0.8)) ** 2 - 100)
 
@@ -36,21 +36,6 @@ def test_widths_shrink_with_the_root_of_the_episodes():
 )
 def test_no_number_is_named_where_none_is_plausible(value, bound, threshold, error):
     assert logged_episodes(value, bound, threshold, error, 1_000) is None
-
-
-@pytest.mark.parametrize(
-    ("facts", "factor"),
-    [
-        ({"left": 0.2, "seldom": 0.0, "few": 0.0, "clipped": 0.0}, 4.0),
-        ({"left": 0.0, "seldom": 0.011, "few": 0.0, "clipped": 0.0}, 2.0),
-        ({"left": 0.0, "seldom": 0.9, "few": 0.0, "clipped": 0.0}, 32.0),
-        ({"left": 0.0, "seldom": 0.0, "few": 0.0, "clipped": 0.0}, None),
-    ],
-)
-def test_missing_support_falls_as_the_log_grows(facts, factor):
-    estimate = SimpleNamespace(diagnostics={"support": facts}, n_episodes=500)
-    expected = None if factor is None else rounded_up(500 * (factor - 1.0))
-    assert supported_episodes(estimate) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,27 @@ import math
 import numpy as np
 from scipy import stats
 
-from groundschool.evaluation.diagnostics.support import MOST_CLIPPED, MOST_FEW, MOST_LEFT, MOST_SELDOM
-from groundschool.evaluation.estimate import Estimate
-
 POWER = 0.8
+ASYMPTOTIC = 1 / 2
+WEIGHTED = 1 / 3  # of bounds from weights, the largest of which are seen late: found in simulated studies
 _MOST = 1_000  # times the episodes there are: beyond that no number is plausible
-_LEAST, _LARGEST = 1.0, 32.0  # times as many, where support is what is missing
 _ROLLED_OUT = 10_000_000
-_SUPPORT = {"left": MOST_LEFT, "seldom": MOST_SELDOM, "few": MOST_FEW, "clipped": MOST_CLIPPED}
 
 
 def logged_episodes(
-    value: float, bound: float, threshold: float, standard_error: float, episodes: int, power: float = POWER
+    value: float,
+    bound: float,
+    threshold: float,
+    standard_error: float,
+    episodes: int,
+    *,
+    rate: float = ASYMPTOTIC,
+    power: float = POWER,
 ) -> int | None:
     """Return how many more logged episodes would carry a bound past a threshold.
 
-    Widths shrink with the square root of the episodes. The bound is to pass the threshold with probability `power` if
-    the estimate is right, for which it must have room for the error that the next estimate will have.
+    The bound is to pass the threshold with probability `power` if the estimate is right, for which it must have room
+    for the error that the next estimate will have.
 
     Parameters
     ----------
@@ -32,6 +36,8 @@ def logged_episodes(
     standard_error : float
     episodes : int
         That the bound rests on.
+    rate : float
+        Widths shrink with the number of episodes to minus this power.
     power : float
 
     Returns
@@ -41,23 +47,9 @@ def logged_episodes(
     """
     gap = abs(threshold - value)
     width = abs(bound - value) + float(stats.norm.ppf(power)) * standard_error
-    if not math.isfinite(width) or not math.isfinite(gap) or gap * math.sqrt(_MOST) < width:
+    if not math.isfinite(width) or not math.isfinite(gap) or gap * _MOST**rate < width:
         return None
-    return rounded_up(max(episodes * (width / gap) ** 2 - episodes, 1.0))
-
-
-def supported_episodes(estimate: Estimate) -> int | None:
-    """Return how many more logged episodes may bring the support that an estimate lacks.
-
-    The share of a policy's steps where too little was logged falls about as fast as the log grows. What no log of that
-    logger would support does not, so that this is a guess.
-    """
-    facts = estimate.diagnostics.get("support", {})
-    missing = [float(facts[name]) / most for name, most in _SUPPORT.items() if facts.get(name) is not None]
-    worst = max(missing, default=0.0)
-    if not _LEAST < worst < math.inf:
-        return None
-    return rounded_up(estimate.n_episodes * (min(max(worst, 2.0), _LARGEST) - 1.0))
+    return rounded_up(max(episodes * (width / gap) ** (1.0 / rate) - episodes, 1.0))
 
 
 def rolled_out_episodes(value: float, limit: float, tail: float, power: float = POWER) -> int | None:

@@ -23,10 +23,11 @@ from groundschool.evaluation.evaluator import Evaluator
 from groundschool.safety.constraints import Constraint
 from groundschool.safety.criteria import LOGGER, STRENGTH, Criteria, Required
 from groundschool.safety.further import (
+    ASYMPTOTIC,
+    WEIGHTED,
     logged_episodes,
     rolled_out_episodes,
     rolled_out_returns,
-    supported_episodes,
 )
 from groundschool.safety.identity import fingerprint
 from groundschool.safety.sentences import about, assumptions, conclusion
@@ -240,12 +241,12 @@ def _with_advice(finding: Finding, criteria: Criteria, levels: _Levels, strong: 
         return finding
     good = (value <= threshold) if finding.is_cost else (value >= threshold)
     logged: int | None = None
-    if not estimate.trusted:
-        logged = supported_episodes(estimate)
-    elif strong or not good:
+    if estimate.trusted and (strong or not good):
         show, against = _sides(estimate.bounds, finding.is_cost, levels.next_show, levels.next_against)
         bound = show if good else against
-        logged = logged_episodes(value, bound, threshold, estimate.standard_error, estimate.n_episodes)
+        rate = WEIGHTED if estimate.assurance == "finite-sample" else ASYMPTOTIC
+        error = estimate.standard_error
+        logged = logged_episodes(value, bound, threshold, error, estimate.n_episodes, rate=rate)
     tail = levels.show if good else levels.against
     if finding.of.startswith("probability:"):
         rolled_out = rolled_out_episodes(value, threshold, tail)
