@@ -74,3 +74,23 @@ def test_a_cost_that_the_log_lacks_is_refused():
 def test_a_constraint_does_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Constraint("hypo", limit=0.1).limit = 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "kind", "limit"),
+    [
+        ("hazard<=0.05", "hazard", "probability", 0.05),
+        (" probability:hazard <= 0.05 ", "hazard", "probability", 0.05),
+        ("cost:days<=3", "days", "expected", 3.0),
+        ("a:b<=0.1", "a:b", "probability", 0.1),  # a colon in a name is no kind
+        ("x<=y<=0.1", "x<=y", "probability", 0.1),
+    ],
+)
+def test_a_line_is_read(text, name, kind, limit):
+    assert Constraint.parse(text) == Constraint(name, kind=kind, limit=limit)
+
+
+@pytest.mark.parametrize("text", ["hazard", "hazard<0.1", "<=0.1", "cost:<=0.1", "hazard<=", "hazard<=much", ""])
+def test_a_line_that_is_none_is_one_sentence(text):
+    with pytest.raises(InputError, match="expected NAME<=NUMBER"):
+        Constraint.parse(text)

@@ -243,6 +243,15 @@ def test_what_is_good_goes_once_there_is_enough_of_it(assurance):
     assert {finding.estimate.assurance for finding in verdict.findings} == {assurance}
 
 
+def test_what_bounds_of_a_policy_made_from_the_logger_assume_is_among_the_assumptions():
+    log = gs.collect(GRID, GRID.logger(0.22), 200, 11)
+    studied, rest = log.select(np.arange(70)), log.select(np.arange(70, 200))
+    said = "The logger's probabilities depend on the observation alone."
+    for policy, expected in ((gs.Pruned()(studied), True), (GRID.logger(0.1), False)):
+        verdict = gs.gate(rest, policy, assurance="finite-sample")
+        assert any(one.startswith(said) for one in verdict.assumptions) == expected
+
+
 def test_a_later_look_has_less_to_miss():
     criteria = Criteria((gs.Constraint("harm", limit=0.15),), looks=3)
     log = bandit(800, 1)

@@ -51,14 +51,14 @@ def verb(
     from groundschool.data import read
     from groundschool.gate_directory import GateDirectory
     from groundschool.policies import load
-    from groundschool.safety.asked import constraint
+    from groundschool.safety.constraints import Constraint
     from groundschool.safety.criteria import Criteria
     from groundschool.safety.gate import judge, require_judgeable
     from groundschool.safety.identity import fingerprint
 
     directory = GateDirectory(out)
     criteria = Criteria(
-        tuple(constraint(text) for text in limit or ()),
+        [Constraint.parse(text) for text in limit or ()],
         _baseline(baseline),
         margin,
         confidence,

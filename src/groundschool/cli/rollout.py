@@ -158,14 +158,7 @@ def _constraint(limit: float | None, name: str | None, text: str | None, costs: 
     if text is not None:
         if limit is not None or name is not None:
             raise InputError("--constraint says both cost and limit: leave out --limit and --cost-name.")
-        cost, sign, number = (part.strip() for part in text.rpartition("<="))
-        try:
-            bound = float(number)
-        except ValueError:
-            sign = ""
-        if not sign or not cost:
-            raise InputError(f'--constraint {text!r}: expected NAME<=LIMIT, such as "hazard<=0.05".')
-        return Constraint(cost, limit=bound)
+        return Constraint.parse(text)
     assert limit is not None
     if name is None and len(costs) > 1:
         raise InputError(f"--cost-name is missing: which of {', '.join(map(repr, costs))} is limited.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -53,6 +54,33 @@ class Constraint:
     def __str__(self) -> str:
         what = f"probability of any {self.name}" if self.kind == "probability" else f"expected {self.name}"
         return f"{what} at most {self.limit:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> Constraint:
+        """Read ``NAME<=LIMIT`` (the probability of any in an episode) or ``cost:NAME<=LIMIT`` (the expected sum).
+
+        ``probability:NAME<=LIMIT`` is the first written out.
+
+        Raises
+        ------
+        InputError
+            If the text is none of these, or the limit is not valid.
+        """
+        asked, sign, limit = (part.strip() for part in text.rpartition("<="))
+        kind, colon, name = asked.partition(":")
+        kinds: dict[str, ConstraintKind] = {"probability": "probability", "cost": "expected"}
+        if not colon or kind not in kinds:
+            kind, name = "probability", asked
+        try:
+            number = float(limit)
+        except ValueError:
+            sign, number = "", math.nan
+        if not sign or not name:
+            raise InputError(
+                f"limit {text!r}: expected NAME<=NUMBER, such as 'hazard<=0.05' (the probability of any in an episode) "
+                "or 'cost:days<=3' (the expected sum)."
+            )
+        return cls(name, kind=kinds[kind], limit=number)
 
     @property
     def of(self) -> str:
@@ -104,3 +132,17 @@ class Constraint:
                 'A limit on the expected sum of the cost is kind="expected".'
             )
         return value
+
+
+def checked_constraints(given: Any) -> tuple[Constraint, ...]:
+    """Return constraints as a tuple; raise `InputError` for what is no list of them."""
+    if isinstance(given, Constraint | str | Mapping) or not isinstance(given, Iterable):
+        raise InputError(f"constraints: {given!r} is one {type(given).__name__}, expected a list of them.")
+    limits = tuple(given)
+    for limit in limits:
+        if not isinstance(limit, Constraint):
+            raise InputError(
+                f"constraints: {limit!r} is a {type(limit).__name__}, expected a Constraint such as "
+                'gs.Constraint("hypotension", kind="probability", limit=0.05).'
+            )
+    return limits

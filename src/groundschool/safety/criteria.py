@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 from groundschool.data import Dataset
 from groundschool.errors import InputError, suggest
 from groundschool.evaluation.estimate import Assurance
-from groundschool.safety.constraints import Constraint
+from groundschool.safety.constraints import Constraint, checked_constraints
 
 Required = Literal["finite-sample", "asymptotic"]
 STRENGTH: Mapping[Assurance, int] = {"heuristic": 0, "asymptotic": 1, "finite-sample": 2, "exact": 3}
@@ -49,7 +49,7 @@ class Criteria:
         If a value is not valid, nothing is asked, or a constraint is asked twice.
     """
 
-    constraints: tuple[Constraint, ...] = ()
+    constraints: Sequence[Constraint] = ()
     baseline: Any = LOGGER
     margin: float = 0.0
     confidence: float = 0.95
@@ -138,20 +138,12 @@ class Criteria:
 
 
 def _constraints(given: Any) -> tuple[Constraint, ...]:
-    if isinstance(given, Constraint | str | Mapping) or not isinstance(given, Iterable):
-        raise InputError(f"constraints: {given!r} is one {type(given).__name__}, expected a list of them.")
-    limits: Sequence[Any] = tuple(given)
-    for limit in limits:
-        if not isinstance(limit, Constraint):
-            raise InputError(
-                f"constraints: {limit!r} is a {type(limit).__name__}, expected a Constraint such as "
-                'gs.Constraint("hypotension", kind="probability", limit=0.05).'
-            )
+    limits = checked_constraints(given)
     asked = [limit.of for limit in limits]
     for of in asked:
         if asked.count(of) > 1:
             raise InputError(f"constraints: {of!r} is limited twice. Keep the tighter limit.")
-    return tuple(limits)
+    return limits
 
 
 def _number(

@@ -78,7 +78,7 @@ def gate(
         For criteria that are not valid, a cost that the log does not have, a policy over other actions or observations,
         and a policy that was trained on these episodes.
     """
-    criteria = Criteria(tuple_of(constraints), baseline, margin, confidence, assurance, discount, looks=looks)
+    criteria = Criteria(constraints, baseline, margin, confidence, assurance, discount, looks=looks)
     return judge(holdout, policy, criteria, behavior=behavior, seed=seed, look=look)
 
 
@@ -132,7 +132,7 @@ def decide(
     return Verdict(
         decision=decision,
         reasons=(
-            conclusion(decision, policy_name(policy), findings, criteria, holdout.n_episodes, tail),
+            conclusion(decision, policy_name(policy), findings, holdout.n_episodes, tail),
             *dict.fromkeys(reason for finding in findings for reason in finding.reasons),
             *_what_next(decision, logged, rolled_out),
         ),
@@ -148,11 +148,6 @@ def decide(
         logged=logged,
         rolled_out=rolled_out,
     )
-
-
-def tuple_of(constraints: Any) -> Any:
-    """Return a list of constraints as a tuple; whatever else is given is left to be refused."""
-    return tuple(constraints) if isinstance(constraints, list) else constraints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +218,7 @@ def _finding(
         status = "shown"
     finding = Finding(estimate.of, criterion, status, estimate.value, threshold, show, against, estimate, ())
     if status == "undecided":
-        finding = _with_advice(finding, criteria, levels, strong)
+        finding = _with_advice(finding, levels, strong)
     return dataclasses.replace(finding, reasons=about(finding, criteria, levels.show, levels.against, limit))
 
 
@@ -233,7 +228,7 @@ def _sides(bounds: Bounds, is_cost: bool, show: float, against: float) -> tuple[
     return (upper, lower) if is_cost else (lower, upper)
 
 
-def _with_advice(finding: Finding, criteria: Criteria, levels: _Levels, strong: bool) -> Finding:
+def _with_advice(finding: Finding, levels: _Levels, strong: bool) -> Finding:
     """Say how many further episodes would plausibly decide, where the cut ones leave anything to decide."""
     estimate, threshold = finding.estimate, finding.threshold
     value = _value_that_matters(finding)

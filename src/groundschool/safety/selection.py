@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from groundschool.errors import DivergenceError, InputError
 from groundschool.evaluation.estimators import estimator
 from groundschool.evaluation.evaluator import Evaluator
 from groundschool.safety.candidates import LOGGER, Candidate, Candidates
-from groundschool.safety.constraints import Constraint
+from groundschool.safety.constraints import Constraint, checked_constraints
 from groundschool.safety.examination import Answer, Examination, Examiner
 from groundschool.safety.ranking import Judgement, Standing, rank
 from groundschool.safety.reasoning import explain
@@ -274,14 +274,7 @@ def _eligible(standings: Sequence[Standing]) -> Iterator[Standing]:
 
 def _check(log: Dataset, constraints: Sequence[Constraint], confidence: float, discount: float, method: str) -> None:
     Evaluator(log, discount=discount)
-    if isinstance(constraints, Constraint | str) or not isinstance(constraints, Iterable):
-        raise InputError(f"constraints: {constraints!r} is one {type(constraints).__name__}, expected a list of them.")
-    for constraint in constraints:
-        if not isinstance(constraint, Constraint):
-            raise InputError(
-                f"constraints: {constraint!r} is a {type(constraint).__name__}, expected a Constraint such as "
-                'gs.Constraint("hypotension", kind="probability", limit=0.05).'
-            )
+    for constraint in checked_constraints(constraints):
         constraint.require(log)
     number = isinstance(confidence, int | float | np.number) and not isinstance(confidence, bool)
     if not number or not 0.75 <= confidence < 1.0:

@@ -6,21 +6,20 @@ import math
 from collections.abc import Sequence
 
 from groundschool.data import Dataset
+from groundschool.evaluation.estimators._bounded import OWN_ACTIONS
 from groundschool.safety.constraints import Constraint
 from groundschool.safety.criteria import STRENGTH, Criteria
 from groundschool.safety.verdict import Decision, Finding
 
 _RESTS_ON = {
     "exact": "no assumption",
-    "finite-sample": "the logged propensities and the declared range alone, at every number of episodes",
+    "finite-sample": "the logged propensities and the declared range, at every number of episodes",
     "asymptotic": "the logged propensities, and the number of episodes being large",
     "heuristic": "a model being right",
 }
 
 
-def conclusion(
-    decision: Decision, policy: str, findings: Sequence[Finding], criteria: Criteria, episodes: int, tail: float
-) -> str:
+def conclusion(decision: Decision, policy: str, findings: Sequence[Finding], episodes: int, tail: float) -> str:
     """Say what was decided, in one sentence."""
     on = f"on {episodes:,} held-out episodes"
     if decision == "GO":
@@ -91,6 +90,11 @@ def assumptions(findings: Sequence[Finding], holdout: Dataset) -> tuple[str, ...
         told.append(
             "The observation is all that the next step depends on, besides the action. History is tested for signs "
             "of the contrary."
+        )
+    if any(OWN_ACTIONS in finding.estimate.notes for finding in findings):
+        told.append(
+            "The logger's probabilities depend on the observation alone. The policy is made from them, and its bounds "
+            "use that; where a logged propensity disagrees they do not."
         )
     if holdout.groups is not None:
         told.append("Groups are independent of each other; episodes of one group need not be.")
