@@ -137,14 +137,14 @@ def test_exit_verdict_needs_a_gate(tmp_path):
 
 
 def test_where_the_logger_stands_best_nothing_is_taken_to_the_gate(tmp_path, monkeypatch):
-    from groundschool import stages
+    from groundschool import gate_stages
 
     def logger_first(*args, **kwargs):
         found = list(choose(*args, **kwargs))
         found.sort(key=lambda one: one.candidate != "logger")
         return tuple(found)
 
-    choose = stages.choose
+    choose = gate_stages.choose
     monkeypatch.setattr(pipeline, "choose", logger_first)
     study = run(gated(baseline="logger", limit=0.9), out=tmp_path / "run", progress=False)
     assert (study.verdict, study.policy, study.exit_code) == (None, None, 4)

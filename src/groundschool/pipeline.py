@@ -16,6 +16,17 @@ from groundschool.config import StudyConfig, load_config
 from groundschool.data import Dataset
 from groundschool.evaluation.disagreement import disagreements
 from groundschool.gate_directory import markdown
+from groundschool.gate_stages import (
+    Certified,
+    certify,
+    check_gate,
+    check_guard,
+    choose,
+    criteria_of,
+    guard_in_words,
+    open_gate,
+    put_behind_guard,
+)
 from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
@@ -23,24 +34,15 @@ from groundschool.report.facts import Outcome
 from groundschool.report.model_card import model_card
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_json, write_text
 from groundschool.stages import (
-    Certified,
     Judgement,
     World,
-    certify,
     check_candidates,
     check_evaluation,
-    check_gate,
-    check_guard,
     check_log,
-    choose,
-    criteria_of,
     evaluate_offline,
-    guard_in_words,
     judge,
     judge_references,
-    open_gate,
     open_world,
-    put_behind_guard,
     train_candidate,
 )
 from groundschool.study_report import report_data, seeds
