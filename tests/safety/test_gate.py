@@ -11,7 +11,7 @@ from scipy import stats
 import groundschool as gs
 from groundschool.evaluation.estimate import Estimate
 from groundschool.safety.criteria import Criteria
-from groundschool.safety.gate import _decision, _difference, _finding, _further, _Levels, judge
+from groundschool.safety.gate import _decision, _difference, _finding, _further, _Levels, decide, judge
 from groundschool.safety.verdict import EXIT_CODES
 
 LEVELS = _Levels(0.05, 0.025, 0.05, 0.025)
@@ -74,6 +74,18 @@ def test_what_is_not_trusted_decides_nothing_and_what_is_weak_shows_nothing(foun
     assert all(sentence.endswith((".", ".)")) for sentence in finding.reasons)
     if not found.trusted:
         assert "The estimate cannot be relied on: unsupported." in finding.reasons
+
+
+@pytest.mark.parametrize("baseline", [None, "logger"])
+def test_bounds_that_show_have_all_that_may_be_missed_and_those_against_share_it(baseline):
+    criteria = Criteria((HARM,), baseline, confidence=0.9)
+    estimates = {"probability:harm": estimate(), "gain": estimate("gain", 3.0, 2.0)}
+    verdict = decide(bandit(50, 0), ALWAYS_1, estimates, criteria)
+    shared = 0.1 / len(verdict.findings)
+    for finding in verdict.findings:
+        show, against = (1, 0) if finding.is_cost else (0, 1)
+        assert finding.bound == pytest.approx(estimates[finding.of].bounds(0.1)[show])
+        assert finding.against == pytest.approx(estimates[finding.of].bounds(shared)[against])
 
 
 @pytest.mark.parametrize(
