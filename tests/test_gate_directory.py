@@ -1,5 +1,6 @@
 """The ledger of looks: what was fixed stays fixed, what was opened was opened, and a crash is no verdict."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -74,6 +75,43 @@ def test_what_was_fixed_is_not_changed_after_a_look(tmp_path, criteria, policy, 
     assert (tmp_path / LEDGER).read_bytes() == before
 
 
+def test_another_seed_or_another_logger_is_no_second_chance(tmp_path):
+    criteria = Criteria((LIMIT,), looks=2)
+    GateDirectory(tmp_path).open(criteria, "p", FEW, seed=3, behavior_fingerprint="b")
+    before = (tmp_path / LEDGER).read_bytes()
+    for log in (FEW, MORE):
+        with pytest.raises(gs.InputError, match=r"the seed was 3, is 4\. .* the best of several none"):
+            GateDirectory(tmp_path).open(criteria, "p", log, seed=4, behavior_fingerprint="b")
+        with pytest.raises(gs.InputError, match=r"who wrote the log \(--behavior\) was fixed"):
+            GateDirectory(tmp_path).open(criteria, "p", log, seed=3)
+    assert (tmp_path / LEDGER).read_bytes() == before
+    assert GateDirectory(tmp_path).open(criteria, "p", MORE, seed=3, behavior_fingerprint="b") == 2
+
+
+def test_a_baseline_is_known_by_more_than_its_name(tmp_path):
+    one, other = (gs.TabularPolicy([[share, 1.0 - share]] * 2, name="b") for share in (0.2, 0.9))
+    GateDirectory(tmp_path).open(Criteria(baseline=one), "p", FEW)
+    assert GateDirectory(tmp_path).open(Criteria(baseline=gs.TabularPolicy(one.table, name="b")), "p", FEW) == 1
+    with pytest.raises(gs.InputError, match=r"\(baseline was "):
+        GateDirectory(tmp_path).open(Criteria(baseline=other), "p", FEW)
+
+
+def test_a_decided_look_is_not_decided_otherwise(tmp_path):
+    criteria = Criteria((LIMIT,))
+    look(tmp_path, criteria, MORE)
+    verdict = judge(MORE, POLICY, criteria)
+    before = [(tmp_path / name).read_bytes() for name in (LEDGER, VERDICT)]
+    other = "GO" if verdict.decision != "GO" else "NO-GO"
+    with pytest.raises(gs.InputError, match=rf"look 1 was decided, {verdict.decision}, and now gives {other}"):
+        GateDirectory(tmp_path).record(dataclasses.replace(verdict, decision=other))
+    assert [(tmp_path / name).read_bytes() for name in (LEDGER, VERDICT)] == before
+
+
+def test_half_a_ledger_of_a_killed_process_is_no_obstacle(tmp_path):
+    (tmp_path / f".{LEDGER}.4711").write_text('{"format":')
+    assert look(tmp_path, Criteria((LIMIT,)), FEW) == 1
+
+
 def test_a_crash_after_opening_counts_as_a_look_and_is_no_verdict(tmp_path, monkeypatch):
     criteria = Criteria((LIMIT,))
     GateDirectory(tmp_path).open(criteria, "p", FEW)
@@ -107,3 +145,23 @@ def test_a_ledger_that_cannot_be_read_is_not_started_anew(tmp_path, text):
     with pytest.raises(gs.InputError, match="cannot be read as a ledger of this version"):
         GateDirectory(tmp_path)
     assert (tmp_path / LEDGER).read_text() == text
+
+
+def test_a_ledger_whose_parts_do_not_fit_is_refused(tmp_path):
+    look(tmp_path, Criteria((LIMIT,), looks=3), FEW)
+    whole = json.loads((tmp_path / LEDGER).read_text())
+    looks = whole["looks"]
+    changed = [{name: value for name, value in whole.items() if name != gone} for gone in whole]
+    changed += [{**whole, name: wrong} for name in whole for wrong in (None, 3.5, "x", [1], {})
+                if (name, wrong) not in (("behavior_fingerprint", None), ("behavior_fingerprint", "x"),
+                                         ("policy_fingerprint", "x"))]  # fmt: skip
+    changed += [{**whole, "criteria": {**whole["criteria"], "looks": 50}}, {**whole, "looks": [*looks, *looks]}]
+    changed += [{**whole, "looks": [{**looks[0], name: wrong}]} for name in looks[0] for wrong in (None, -1, "no")
+                if (name, wrong) not in (("decision", None), ("log", "no"), ("episodes", -1))]  # fmt: skip
+    for one in changed:
+        (tmp_path / LEDGER).write_text(json.dumps(one))
+        with pytest.raises(gs.InputError, match="cannot be read as a ledger of this version"):
+            GateDirectory(tmp_path)
+    (tmp_path / LEDGER).write_text("[" * 100_000)
+    with pytest.raises(gs.InputError, match="cannot be read as a ledger of this version"):
+        GateDirectory(tmp_path)

@@ -13,8 +13,8 @@ from typing import Any
 from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.run_directory import write_json, write_text
-from groundschool.safety.criteria import Criteria
-from groundschool.safety.verdict import Verdict
+from groundschool.safety.criteria import Criteria, hash_of
+from groundschool.safety.verdict import EXIT_CODES, Verdict
 
 LEDGER, VERDICT = "gate.json", "verdict.json"
 FORMAT, FORMAT_VERSION = "groundschool gate", 1
@@ -36,7 +36,7 @@ class GateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.exists() and not (path / LEDGER).is_file() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not (path / LEDGER).is_file() and (not path.is_dir() or _holds_anything(path)):
             raise InputError(
                 f"{path} exists and holds no ledger of a gate (no {LEDGER}), so that it is left as it is. Choose "
                 "another place with --out."
@@ -49,16 +49,34 @@ class GateDirectory:
         found: list[dict[str, Any]] = [] if self.ledger is None else self.ledger["looks"]
         return found
 
-    def open(self, criteria: Criteria, policy_fingerprint: str, holdout: Dataset) -> int:
+    def open(
+        self,
+        criteria: Criteria,
+        policy_fingerprint: str,
+        holdout: Dataset,
+        *,
+        seed: int = 0,
+        behavior_fingerprint: str | None = None,
+    ) -> int:
         """Record that a holdout is opened, and return which look that is.
 
         A look that was opened before on the same episodes and left without a verdict, by a crash, is taken up. One that
-        has its verdict is the same look again: it gives the same verdict.
+        has its verdict is the same look again: it gives the same verdict, since all that it depends on is fixed.
+
+        Parameters
+        ----------
+        criteria : Criteria
+        policy_fingerprint : str
+        holdout : Dataset
+        seed : int
+            Of folds and bets: the best of several seeds is no bound.
+        behavior_fingerprint : str, optional
+            Of the policy that is said to have written the log.
 
         Raises
         ------
         InputError
-            If the criteria or the policy are not those of the ledger, or no look is left.
+            If anything of this but the holdout is not what the ledger has, or no look is left.
         """
         ledger = self.ledger or {
             "format": FORMAT,
@@ -66,9 +84,12 @@ class GateDirectory:
             "criteria": criteria.to_json(),
             "criteria_fingerprint": criteria.fingerprint,
             "policy_fingerprint": policy_fingerprint,
+            "behavior_fingerprint": behavior_fingerprint,
+            "seed": seed,
             "looks": [],
         }
         self._require_same(ledger, criteria, policy_fingerprint)
+        self._require_same_means(ledger, seed, behavior_fingerprint)
         looks = ledger["looks"]
         for entry in looks:
             if entry["log"] == holdout.fingerprint:
@@ -86,10 +107,26 @@ class GateDirectory:
         return look
 
     def record(self, verdict: Verdict) -> None:
-        """Write a verdict, and that its look was decided."""
+        """Write a verdict, and that its look was decided.
+
+        Raises
+        ------
+        InputError
+            If the look was decided otherwise before, as another version of groundschool may do, or nothing can be
+            written.
+        """
         assert self.ledger is not None
-        write_json(self.path / VERDICT, verdict.to_json())
-        write_text(self.path / "verdict.md", markdown(verdict))
+        before = next(entry["decision"] for entry in self.looks if entry["look"] == verdict.look)
+        if before not in (None, verdict.decision):
+            raise InputError(
+                f"{self.path}: look {verdict.look} was decided, {before}, and now gives {verdict.decision}. The first "
+                "stands. Did the version of groundschool change in between?"
+            )
+        try:
+            write_json(self.path / VERDICT, verdict.to_json())
+            write_text(self.path / "verdict.md", markdown(verdict))
+        except OSError as error:
+            raise self._unwritable(error) from None
         looks = [
             {**entry, "decision": verdict.decision} if entry["look"] == verdict.look else entry
             for entry in self.ledger["looks"]
@@ -111,16 +148,27 @@ class GateDirectory:
                 "on episodes that were not looked at, with another --out."
             )
 
+    def _require_same_means(self, ledger: Mapping[str, Any], seed: int, behavior_fingerprint: str | None) -> None:
+        if ledger["seed"] != seed:
+            raise InputError(
+                f"{self.path}: the seed was {ledger['seed']}, is {seed}. Each seed gives a bound that holds, and the "
+                "best of several none: use the first one."
+            )
+        if ledger["behavior_fingerprint"] != behavior_fingerprint:
+            raise InputError(
+                f"{self.path}: who wrote the log (--behavior) was fixed before the first look, and this "
+                "is another policy. Use the same one, or none if none was given."
+            )
+
     def _read(self) -> dict[str, Any] | None:
         if not (self.path / LEDGER).is_file():
             return None
         try:
             found = json.loads((self.path / LEDGER).read_text(encoding="utf-8"))
-            good = found["format"] == FORMAT and isinstance(found["looks"], list)
-            version = found["format_version"]
-        except (OSError, ValueError, KeyError, TypeError):
-            good, version = False, 0
-        if not good or version != FORMAT_VERSION:
+            good = _is_ledger(found)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            good = False
+        if not good:
             raise InputError(
                 f"{self.path / LEDGER} cannot be read as a ledger of this version. Restore it; without it nobody knows "
                 "how often the holdout was looked at."
@@ -133,10 +181,28 @@ class GateDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / LEDGER, ledger)
         except OSError as error:
-            raise InputError(
-                f"{self.path} cannot be written ({error.strerror}). Choose a writable place with --out."
-            ) from None
+            raise self._unwritable(error) from None
         self.ledger = ledger
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(f"{self.path} cannot be written ({error.strerror}). Choose a writable place with --out.")
+
+
+def _is_ledger(found: Any) -> bool:
+    """Whether what was read is a whole ledger of this version, its criteria those of its hash, its looks in order."""
+    if found["format"] != FORMAT or found["format_version"] != FORMAT_VERSION:
+        return False
+    looks, seed, behavior = found["looks"], found["seed"], found["behavior_fingerprint"]
+    entries = [(one["look"], type(one["log"]), type(one["episodes"]), one["decision"]) for one in looks]
+    return (
+        found["criteria_fingerprint"] == hash_of(found["criteria"])
+        and isinstance(found["policy_fingerprint"], str)
+        and isinstance(behavior, str | None)
+        and type(seed) is int
+        and bool(looks)
+        and [look for look, *_ in entries] == list(range(1, len(looks) + 1))
+        and all(kinds == [str, int] and decision in (None, *EXIT_CODES) for _, *kinds, decision in entries)
+    )
 
 
 def markdown(verdict: Verdict) -> str:
@@ -154,6 +220,11 @@ def markdown(verdict: Verdict) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _holds_anything(folder: Path) -> bool:
+    """Whether anything is there besides half a ledger, of a process that was killed before its first look."""
+    return any(not entry.name.startswith(f".{LEDGER}.") for entry in folder.iterdir())
 
 
 def _short(value: Any) -> str:

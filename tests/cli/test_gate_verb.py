@@ -68,7 +68,8 @@ def test_a_saved_policy_can_be_the_baseline(shelf, tmp_path):
     result = invoke("gate", shelf / "bundle", shelf / "good", *words)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["criteria"]["baseline"] == {"policy": "always 0"}
+    assert told["criteria"]["baseline"]["policy"] == "always 0"
+    assert len(told["criteria"]["baseline"]["fingerprint"]) == 64
     assert told["directory"] == str(tmp_path / "gate")
     assert invoke("gate", shelf / "worse", shelf / "good", "--baseline", shelf / "bundle",
                   "--out", tmp_path / "other").exit_code == 3  # fmt: skip
@@ -117,6 +118,17 @@ def test_another_look_is_refused_unless_it_was_planned(shelf, tmp_path):
     planned = ("--limit", "harm<=0.2", "--looks", "2", "--out", tmp_path / "planned")
     codes = [invoke("gate", shelf / "bundle", shelf / log, *planned).exit_code for log in ("few", "good")]
     assert codes[1] == 0
+
+
+def test_another_seed_is_refused(shelf, tmp_path):
+    words = ("--limit", "harm<=0.2", "--out", tmp_path / "gate")
+    first = invoke("gate", shelf / "bundle", shelf / "few", *words)
+    before = (tmp_path / "gate" / "verdict.json").read_bytes()
+    result = invoke("gate", shelf / "bundle", shelf / "few", *words, "--seed", "1")
+    assert result.exit_code == 2
+    assert "the seed was 0, is 1" in result.stderr
+    assert (tmp_path / "gate" / "verdict.json").read_bytes() == before
+    assert invoke("gate", shelf / "bundle", shelf / "few", *words).exit_code == first.exit_code
 
 
 def test_help_carries_an_example():

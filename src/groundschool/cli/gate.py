@@ -71,7 +71,8 @@ def verb(
     logger = None if behavior is None else load(behavior)
     holdout = read(data, log_format, columns)
     require_judgeable(holdout, judged, criteria, behavior=logger)
-    look = directory.open(criteria, fingerprint(judged), holdout)
+    wrote = None if logger is None else fingerprint(logger)
+    look = directory.open(criteria, fingerprint(judged), holdout, seed=seed, behavior_fingerprint=wrote)
     verdict = judge(holdout, judged, criteria, behavior=logger, seed=seed, look=look)
     directory.record(verdict)
     if as_json:

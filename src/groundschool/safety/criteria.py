@@ -13,8 +13,10 @@ import numpy as np
 
 from groundschool.data import Dataset
 from groundschool.errors import InputError, suggest
+from groundschool.evaluation._checks import policy_name
 from groundschool.evaluation.estimate import Assurance
 from groundschool.safety.constraints import Constraint, checked_constraints
+from groundschool.safety.identity import fingerprint
 
 Required = Literal["finite-sample", "asymptotic"]
 STRENGTH: Mapping[Assurance, int] = {"heuristic": 0, "asymptotic": 1, "finite-sample": 2, "exact": 3}
@@ -99,7 +101,7 @@ class Criteria:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all of it: two gates with one fingerprint asked the same."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        return hash_of(self.to_json())
 
     def tail(self, look: int = 1) -> float:
         """Return how often a bound may miss in a look, counted from 1.
@@ -124,17 +126,24 @@ class Criteria:
             limit.require(log)
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values; a policy that is the baseline stands with its name."""
-        policy = self.baseline is not None and not isinstance(self.baseline, str | float)
+        """Return JSON-ready values; a policy that is the baseline stands with its name and its fingerprint."""
+        baseline = self.baseline
+        if baseline is not None and not isinstance(baseline, str | float):
+            baseline = {"policy": policy_name(baseline), "fingerprint": fingerprint(baseline)}
         return {
             "constraints": [limit.to_json() for limit in self.constraints],
-            "baseline": {"policy": str(getattr(self.baseline, "name", "policy"))} if policy else self.baseline,
+            "baseline": baseline,
             "margin": self.margin,
             "confidence": self.confidence,
             "assurance": self.assurance,
             "discount": self.discount,
             "looks": int(self.looks),
         }
+
+
+def hash_of(criteria: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of criteria as `Criteria.to_json` gives them."""
+    return hashlib.sha256(json.dumps(criteria, sort_keys=True).encode()).hexdigest()
 
 
 def _constraints(given: Any) -> tuple[Constraint, ...]:
