@@ -24,6 +24,24 @@ def harmful():
 def silent():
     return Ward(0.0, says=lambda harm: {})
 
+def closed():
+    raise RuntimeError("no licence")
+
+def leaves():
+    raise SystemExit(0)
+
+def asks(what):
+    return Ward(0.0)
+
+def number():
+    return 3
+
+def stalls():
+    def fail(total):
+        if total == 8:
+            raise OSError("motor stalled")
+    return Ward(0.0, on_step=fail)
+
 def broken():
     def fail(total):
         if total == 8:
@@ -193,3 +211,39 @@ def test_a_cost_that_is_never_given_is_bad_input(shelf):
     result = stopping(shelf, "silent")
     assert result.exit_code == 2
     assert "gives no cost 'cost' at step 0 (it gives: none)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ("closed", "closed() failed (RuntimeError: no licence). Expected a function that needs no arguments"),
+        ("leaves", "leaves() failed (SystemExit: 0)"),
+        ("asks", "asks() failed (TypeError: asks() missing 1 required positional argument: 'what')"),
+        ("number", "number() returned a value of type int, expected a gymnasium.Env"),
+        ("nothing", "has no function 'nothing'"),
+    ],
+)
+def test_a_function_that_makes_no_environment_is_bad_input(env, sentence, shelf, tmp_path):
+    result = stopping(shelf, env, "--out", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_module_that_leaves_is_bad_input(shelf):
+    (shelf / "leaving.py").write_text("raise SystemExit(0)", encoding="utf-8")
+    result = invoke("rollout", shelf / "bundle", "--env", "leaving:ward")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "module 'leaving' cannot be imported (SystemExit: 0)" in result.stderr
+
+
+def test_an_environment_that_fails_in_the_middle_keeps_what_is_done(shelf):
+    result = stopping(shelf, "stalls", "--out", shelf / "out")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "failed in episode " in result.stderr
+    assert "(OSError: motor stalled)" in result.stderr
+    assert result.stderr.count("\n") == 1
+    kept = [entry for entry in (shelf / "out" / "episodes").iterdir() if entry.is_dir()]
+    assert kept
+    assert stopping(shelf, "clean", "--out", shelf / "out").exit_code == 0  # taken up

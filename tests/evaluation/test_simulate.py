@@ -304,3 +304,48 @@ def test_ends_and_episodes_must_agree():
     log = collect(Corridor(), RIGHT, 2)
     with pytest.raises(InputError, match="2 episodes came with 1 ends"):
         Simulation(log, np.array(["terminated"]))
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (lambda env, action: 1 / 0, r"Corridor failed in episode 1, in step 1 \(ZeroDivisionError: division by zero\)"),
+        (lambda env, action: (env._see(), 1.0), r"failed in episode 1, in step 1 \(ValueError: not enough values"),
+        (lambda env, action: (env._see(), "much", True, False, {}), "could not convert string to float: 'much'"),
+        (lambda env, action: (env._see(), 1.0, True, False, None), r"in step 1 \(AttributeError"),
+        (lambda env, action: (None, 1.0, True, False, {}), r"in step 1 \(TypeError"),
+    ],
+)
+def test_an_environment_that_fails_is_named_with_the_place(step, says):
+    env = Corridor()
+    before = env.step
+    env.step = lambda action: step(env, action) if len(env.resets) == 2 and env.steps == 1 else before(action)
+    with pytest.raises(InputError, match=says) as caught:
+        simulate(env, RIGHT, 3)
+    assert isinstance(caught.value.__cause__, Exception)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_environment_that_cannot_begin_is_named():
+    env = Corridor()
+    env.reset = lambda **ignored: (_ for _ in ()).throw(RuntimeError("the door\nis open."))
+    with pytest.raises(InputError, match=r"in episode 0, at its reset \(RuntimeError: the door is open\)"):
+        simulate(env, RIGHT, 1)
+
+
+def test_ctrl_c_in_an_environment_stays_ctrl_c():
+    env = Corridor()
+    env.step = lambda action: (_ for _ in ()).throw(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        simulate(env, RIGHT, 1)
+
+
+def test_what_a_policy_cannot_read_is_placed():
+    class Blind(Fixed):
+        def probabilities(self, observations, *, masks=None):
+            if observations[0] == 1:
+                raise InputError("a value is blank.")
+            return super().probabilities(observations)
+
+    with pytest.raises(InputError, match=r"^environment Corridor, episode 0, step 1: a value is blank"):
+        simulate(Corridor(), Blind([0.0, 1.0]), 1)

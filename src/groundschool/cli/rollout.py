@@ -198,11 +198,24 @@ def _environment(name: str) -> Any:
         sys.path.insert(0, here)
     try:
         make = getattr(importlib.import_module(module), function, None)
-    except Exception as error:  # noqa: BLE001  (a foreign module may raise anything)
-        raise InputError(f"--env {name}: module {module!r} cannot be imported ({error}).") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (a foreign module may raise anything)
+        raise InputError(f"--env {name}: module {module!r} cannot be imported ({_said(error)}).") from None
     if not callable(make):
         raise InputError(f"--env {name}: module {module!r} has no function {function!r}.")
-    made = make()
+    try:
+        made = make()
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        raise InputError(
+            f"--env {name}: {function}() failed ({_said(error)}). Expected a function that needs no arguments and "
+            "returns a gymnasium.Env."
+        ) from None
     if not isinstance(made, gym.Env):
-        raise InputError(f"--env {name}: the function returned a {type(made).__name__}, expected a gymnasium.Env.")
+        raise InputError(
+            f"--env {name}: {function}() returned a value of type {type(made).__name__}, expected a gymnasium.Env."
+        )
     return made
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error says, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}".removesuffix(": ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from groundschool.data import Dataset
 from groundschool.data.expressions import Expression
-from groundschool.errors import InputError
+from groundschool.errors import GroundschoolError, InputError
 from groundschool.evaluation._checks import checked_probabilities, require_actions
 from groundschool.evaluation.episode_costs import EpisodeCosts
 from groundschool.evaluation.episode_rows import Rows
@@ -77,7 +78,8 @@ def simulate(
     ------
     InputError
         For continuous actions, spaces of other kinds, a policy over another number of actions, probabilities that are
-        no distribution, costs or masks given in some steps only, and an episode that never ends.
+        no distribution, costs or masks given in some steps only, an episode that never ends, and an environment that
+        raises an error of its own, which then is the cause.
     """
     episodes = _whole(episodes, "episodes", 1)
     seed = _whole(seed, "seed", 0)
@@ -184,24 +186,46 @@ def _run(
     assert isinstance(env.action_space, gym.spaces.Discrete)
     n_actions, first_action = int(env.action_space.n), int(env.action_space.start)
     offset, dtype = _observation_kind(env)
-    raw, info = env.reset(seed=reset_with)
-    observation, mask = _observation(raw, offset, dtype), _mask(info, n_actions)
-    for _ in range(max_steps):
+    with _failing(env, index, "at its reset"):
+        raw, info = env.reset(seed=reset_with)
+        observation, mask = _observation(raw, offset, dtype), _mask(info, n_actions)
+    for step in range(max_steps):
         masks = None if mask is None else mask[None]
-        probabilities = checked_probabilities(policy, observation[None], masks, n_actions)
+        try:
+            probabilities = checked_probabilities(policy, observation[None], masks, n_actions)
+        except InputError as error:
+            where = f"environment {env_name(env)}, episode {index}, step {step:,}"
+            raise InputError(f"{where}: {error}") from error.__cause__
         action = int(sample_actions(probabilities, rng)[0])
         rows.decided(observation, mask, action, float(probabilities[0, action]))
-        raw, reward, terminated, truncated, info = env.step(first_action + action)
-        observation, mask = _observation(raw, offset, dtype), _mask(info, n_actions)
-        rows.arrived(observation, float(reward), bool(terminated), bool(truncated), info)
-        if terminated or truncated:
+        with _failing(env, index, f"in step {step:,}"):
+            raw, reward, terminated, truncated, info = env.step(first_action + action)
+            observation, mask = _observation(raw, offset, dtype), _mask(info, n_actions)
+            gained, over, cut = float(reward), bool(terminated), bool(truncated)
+        rows.arrived(observation, gained, over, cut, info)
+        if over or cut:
             break
     else:
         raise InputError(
             f"environment {env_name(env)}: episode {index} did not end within {max_steps:,} steps. "
             "Add a limit, gymnasium.wrappers.TimeLimit(env, max_episode_steps=...), or raise max_steps."
         )
-    rows.ended(observation, mask, str(info.get("end") or ("terminated" if terminated else "truncated")))
+    rows.ended(observation, mask, str(info.get("end") or ("terminated" if over else "truncated")))
+
+
+@contextlib.contextmanager
+def _failing(env: gym.Env[Any, Any], index: int, when: str) -> Iterator[None]:
+    """Say which environment failed, and where; its own error stays the cause."""
+    try:
+        yield
+    except (GroundschoolError, MemoryError):
+        raise
+    except Exception as error:  # whatever an environment that is not ours may raise
+        said = " ".join(str(error).split()).rstrip(".")
+        raise InputError(
+            f"environment {env_name(env)} failed in episode {index}, {when} ({type(error).__name__}"
+            f"{f': {said}' if said else ''}). Expected what gymnasium.Env says of reset and step; mend it there."
+        ) from error
 
 
 def _mask(info: Mapping[str, Any], n_actions: int) -> NDArray[np.bool_] | None:
