@@ -143,3 +143,69 @@ def test_a_place_that_cannot_be_written_is_refused_with_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         bundle.write(tmp_path / "file" / "bundle", {"x": np.zeros(1)}, {})
+
+
+def changed(path, **facts):
+    """Change the manifest, and hash it anew."""
+    told = json.loads((path / bundle.MANIFEST).read_text(encoding="utf-8")) | facts
+    del told["manifest_sha256"]
+    told["manifest_sha256"] = bundle._manifest_hash(told)
+    (path / bundle.MANIFEST).write_text(json.dumps(told), encoding="utf-8")
+
+
+@pytest.mark.parametrize("version", [True, 0, -3, 1.0, "1", None, [1]])
+def test_a_version_that_is_none_is_refused(path, version):
+    changed(path, format_version=version)
+    with pytest.raises(InputError, match=r"bundle format .*, this groundschool reads 1 to 1"):
+        bundle.read(path)
+
+
+@pytest.mark.parametrize("named", [["a.txt"], None, "a.txt", 3])
+def test_attachments_that_are_no_mapping_are_refused(path, named):
+    changed(path, attachments_sha256=named)
+    for ask in (bundle.read, bundle.attachments):
+        with pytest.raises(InputError, match="attachments_sha256 is no mapping"):
+            ask(path)
+
+
+@pytest.mark.parametrize("name", ["../else/manifest.json", "/etc/passwd", "a/b", "..", ".hidden", "a\\b", "", "a\n"])
+def test_no_attachment_leads_out_of_the_bundle(path, name):
+    changed(path, attachments_sha256={name: "0"})
+    with pytest.raises(InputError, match="expected a plain file name"):
+        bundle.read(path)
+
+
+def test_a_manifest_nested_without_end_is_refused(path):
+    (path / bundle.MANIFEST).write_text("[" * 200_000, encoding="utf-8")
+    with pytest.raises(InputError, match="not a readable manifest"):
+        bundle.read(path)
+    bundle.write(path, TENSORS, FACTS, force=True)
+    bundle.read(path)
+
+
+def test_numbers_that_numpy_does_not_have_are_refused(path):
+    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    payload = len(header).to_bytes(8, "little") + header + b"0000"
+    (path / bundle.TENSORS).write_bytes(payload)
+    changed(path, tensors_sha256=hashlib.sha256(payload).hexdigest())
+    with pytest.raises(InputError, match="not readable"):
+        bundle.read(path)
+
+
+def test_a_manifest_that_may_not_be_read_is_refused(path, monkeypatch):
+    def denied(self, **ignored):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_text", denied)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
+        bundle.read(path)
+
+
+def test_a_link_is_not_written_through(path):
+    link = path.with_name("link")
+    link.symlink_to(path)
+    assert bundle.read(link)[1]["name"] == "é"
+    with pytest.raises(InputError, match="is a link; name the place itself"):
+        bundle.write(link, TENSORS, {}, force=True)
+    assert link.is_symlink()
+    assert bundle.read(path)[1]["name"] == "é"

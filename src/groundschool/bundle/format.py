@@ -80,7 +80,7 @@ def write(
             # Two renames and not a deletion: a kill in between leaves the old bundle under the hidden name.
             os.replace(target, replaced := staging.with_name(f"{staging.name}-replaced"))
             os.replace(staging, target)
-            shutil.rmtree(replaced)
+            shutil.rmtree(replaced, ignore_errors=True)  # the new bundle is there, whatever becomes of the old one
         else:
             os.replace(staging, target)
     except OSError as error:
@@ -99,8 +99,10 @@ def require_free(path: str | Path, *, force: bool = False) -> Path:
         As ``write``.
     """
     target = Path(path)
+    if target.is_symlink():
+        raise InputError(f"{target} is a link; name the place itself, or choose another path")
     if target.exists():
-        ours = {TENSORS, MANIFEST, *_declared(target)}
+        ours = {TENSORS, MANIFEST, *(_declared(target) if is_bundle(target) else ())}
         others = [] if not target.is_dir() else sorted({entry.name for entry in target.iterdir()} - ours)
         if not is_bundle(target) or others:
             beside = f" and holds {others[0]!r}, which is no part of a bundle" if others else ""
@@ -135,18 +137,26 @@ def read(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
         facts = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
         claimed = facts.pop("manifest_sha256")
         version, expected = facts["format_version"], facts["tensors_sha256"]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except OSError as error:
+        raise InputError(f"{source / MANIFEST}: cannot be read ({error.strerror}); restore a copy") from None
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{source / MANIFEST}: not a readable manifest ({error}); save the policy again") from None
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise InputError(f"{source}: bundle format {version}, this groundschool reads up to {FORMAT_VERSION}: upgrade")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise InputError(
+            f"{source}: bundle format {version!r}, this groundschool reads 1 to {FORMAT_VERSION}; upgrade it, or save "
+            "the policy again"
+        )
     if _manifest_hash(facts) != claimed:
         raise _corrupted(source / MANIFEST)
     payload = _verified(source / TENSORS, expected)
-    for name, wanted in facts.get("attachments_sha256", {}).items():
+    beside = facts.get("attachments_sha256", {})
+    if not isinstance(beside, dict):
+        raise InputError(f"{source / MANIFEST}: attachments_sha256 is no mapping; save the policy again")
+    for name, wanted in beside.items():
         _verified(source / _file_name(name), wanted)
     try:
         return load(payload), facts
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # a KeyError is a type of number that NumPy does not have
         raise InputError(f"{source / TENSORS}: not readable ({error}); save the policy again") from None
 
 
@@ -187,7 +197,7 @@ def _declared(path: Path) -> set[str]:
     """Return the attachments that a bundle says it has, none where it cannot be read."""
     try:
         return set(json.loads((path / MANIFEST).read_text(encoding="utf-8"))["attachments_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return set()
 
 
