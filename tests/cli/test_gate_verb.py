@@ -98,6 +98,32 @@ def test_bad_input_is_one_sentence_and_no_look(shelf, tmp_path, words, says):
     assert not (tmp_path / "gate").exists()
 
 
+def test_what_cannot_be_asked_is_no_look(shelf, tmp_path):
+    gs.TabularPolicy(np.full((1, 2), 0.5), name="narrow").save(tmp_path / "narrow")  # knows one of two states
+    gs.TabularPolicy(np.full((2, 3), 1 / 3), name="three").save(tmp_path / "three")
+    log = gs.Dataset.load(shelf / "few")
+    tiny = np.full(log.n_steps, 0.5)
+    tiny[3] = 1e-40
+    gs.Dataset.from_arrays(
+        log.observations, log.actions, log.rewards, log.terminated, log.truncated, costs=dict(log.costs),
+        propensities=tiny, n_actions=2,
+    ).save(tmp_path / "tiny")  # fmt: skip
+    limit, good, few = ("--limit", "harm<=0.2"), shelf / "bundle", shelf / "few"
+    for words, says in [
+        ((tmp_path / "narrow", few, *limit), "policy 'narrow'"),
+        ((tmp_path / "three", few, *limit), "chooses among 3 actions"),
+        ((good, few, *limit, "--baseline", tmp_path / "narrow"), "policy 'narrow'"),
+        ((good, few, *limit, "--behavior", tmp_path / "narrow"), "policy 'narrow'"),
+        ((good, few, *limit, "--behavior", shelf / "bundle"), "it did not write this log"),
+        ((good, tmp_path / "tiny", *limit), "propensities: below 1e-30"),
+    ]:
+        result = invoke("gate", *words, "--out", tmp_path / "gate")
+        assert result.exit_code == 2, result.output
+        assert says in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert not (tmp_path / "gate").exists()
+
+
 def test_who_studied_the_holdout_opens_no_gate(tmp_path):
     grid = gs.HazardGrid(size=5, n_hazards=1, horizon=20)
     log = gs.collect(grid, grid.logger(), 30, 0)

@@ -17,9 +17,12 @@ import numpy as np
 from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.evaluation._checks import policy_name
+from groundschool.evaluation.behavior import resolve_behavior
 from groundschool.evaluation.diagnostics.overlap import overlap
 from groundschool.evaluation.estimate import Bounds, Estimate
 from groundschool.evaluation.evaluator import Evaluator
+from groundschool.evaluation.pose import Behavior, pose
+from groundschool.evaluation.question import Question
 from groundschool.safety.constraints import Constraint
 from groundschool.safety.criteria import LOGGER, STRENGTH, Criteria, Required
 from groundschool.safety.further import (
@@ -319,7 +322,11 @@ def require_judgeable(holdout: Dataset, policy: Any, criteria: Criteria, *, beha
     Parameters are those of `judge`.
     """
     require_answerable(holdout, criteria, behavior=behavior)
+    if behavior is not None or holdout.propensities is not None:
+        resolve_behavior(holdout, behavior)
+    nobody = Behavior(np.ones(holdout.n_steps), None, known=False)  # to see that each policy can be asked at all
     for one in (policy, *(() if isinstance(criteria.baseline, str | float | None) else (criteria.baseline,))):
+        pose(holdout, one, Question("return"), nobody)
         studied = overlap(holdout, one)
         if studied.reasons:
             raise InputError(f"{studied.reasons[0]} A gate opens on no others.")
