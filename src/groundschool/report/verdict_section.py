@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from groundschool.report.evaluation_section import ASSURANCES, METHODS
+from groundschool.safety.candidates import LOGGER
 
 if TYPE_CHECKING:
     from groundschool.report.facts import Outcome
@@ -27,8 +28,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
         return {
             "decision": KEPT,
             "mark": MARKS[KEPT],
-            "claim": "No candidate stands above the policy that wrote the log, so that nothing was taken to the gate, "
-            "and its episodes were not opened.",
+            "claim": _why_kept(outcome.standings),
             "policy": logger.candidate,
             "arguments": [],
             "assumptions": [],
@@ -76,8 +76,10 @@ def _argument(finding: Finding, verdict: Verdict) -> dict[str, Any]:
     estimate = finding.estimate
     told = finding.to_json()
     told.pop("estimate")
+    heading = f"{finding.criterion[:1].upper()}{finding.criterion[1:]}: {finding.status}. "
     return {
         **told,
+        "reasons": [reason.removeprefix(heading) for reason in finding.reasons],  # the page has it as a heading
         "criterion": f"{finding.criterion[:1].upper()}{finding.criterion[1:]}",
         "is_cost": finding.is_cost,
         "side": "upper" if finding.is_cost else "lower",
@@ -88,6 +90,22 @@ def _argument(finding: Finding, verdict: Verdict) -> dict[str, Any]:
         "doubts": list(estimate.reasons),
         "notes": list(estimate.notes),
     }
+
+
+def _why_kept(standings: Sequence[Standing]) -> str:
+    """Say that nothing was taken to the gate, and what each candidate lacks, the best of them first."""
+    lacks = {
+        "untrusted": "estimates of {} cannot be relied on",
+        "infeasible": "{} is not shown to keep the limits",
+        "feasible": "{} promises no more than the logger",
+    }
+    said = [lacks[one.status].format(f"'{one.candidate}'") for one in standings if one.candidate != LOGGER]
+    more = f"; and {len(said) - 3} more" if len(said) > 3 else ""
+    why = f" ({'; '.join(said[:3])}{more})" if said else ""
+    return (
+        f"No candidate stands above the policy that wrote the log{why}. Nothing was taken to the gate, and its "
+        "episodes were not opened."
+    )
 
 
 def _certified(outcome: Outcome) -> dict[str, Any] | None:

@@ -126,8 +126,16 @@ def _bounds(interval: Mapping[str, Any], scale: float, decimals: int) -> str:
     return f"[{bound(interval['lower'], '−∞')}, {bound(interval['upper'], '∞')}]"
 
 
+def question(of: str) -> str:
+    """Return ``any hazard`` for ``probability:hazard``, ``expected hazard`` for ``cost:hazard``."""
+    kind, _, name = of.partition(":")
+    return {"probability": f"any {name}", "cost": f"expected {name}"}.get(kind, of)
+
+
 FILTERS = {
     word.__name__: word
-    for word in (number, percent, estimate, rounded, rate, seconds, breakable, flat, without, option, option_names)
-}
+    for word in (
+        number, percent, estimate, rounded, rate, seconds, breakable, flat, without, option, option_names, question,
+    )
+}  # fmt: skip
 """The words a template may use, by name."""

@@ -78,8 +78,8 @@ def assumptions(findings: Sequence[Finding], holdout: Dataset) -> tuple[str, ...
     ]
     if holdout.propensities is not None:
         told.append(
-            "The logged propensities are those with which the logger chose. They are tested by reproducing the "
-            "logger's own outcomes, which finds many errors and not all."
+            "The logged propensities are right: how probable each action was when it was taken. They are tested by "
+            "reproducing the logger's own outcomes, which finds many errors and not all."
         )
     else:
         told.append(
