@@ -93,3 +93,25 @@ def test_the_rule(share, refused):
     assert verdict.facts["left"] == pytest.approx(max(share - 2.0 * 0.001, 0.0))
     assert sum(row["share"] for row in verdict.facts["by_expected"]) == pytest.approx(1.0)
     assert verdict.facts["estimable_steps"] == (0 if share > 0.06 else 1)
+
+
+def test_what_was_to_be_logged_once_or_twice_and_was_not_may_all_be_harm():
+    """Of 1.2 expected rows a log holds none in 30 %: that nothing happened there is no evidence."""
+    episodes, steps, rare = 2_000, 4, 60
+    state = np.zeros((episodes, steps), np.int64)
+    state[:rare, 2] = 1
+    rng = np.random.default_rng(0)
+    action = (rng.random(state.shape) < 0.02).astype(np.int64) * (state == 0)
+    ends = np.zeros(state.shape, bool)
+    ends[:, -1] = True
+    log = gs.Dataset.from_arrays(
+        state.ravel(), action.ravel(), np.ones(state.size), ends.ravel(), np.zeros(state.size, bool),
+        costs={"harm": np.zeros(state.size)}, propensities=np.where(action == 1, 0.02, 0.98).ravel(), n_actions=2,
+    )  # fmt: skip
+    followed = gs.evaluate(log, gs.TabularPolicy([[0.98, 0.02], [0.98, 0.02]]), of="probability:harm")
+    assert followed.upper_bound(0.95) < 0.003
+    always = gs.evaluate(log, gs.TabularPolicy([[0.98, 0.02], [0.0, 1.0]]), of="probability:harm", method="marginal_dr")
+    facts = always.diagnostics["support"]
+    assert facts["left"] == 0.0
+    assert facts["left_few"] > 0.01
+    assert always.diagnostics["claimed"]["upper"] > facts["left_few"]

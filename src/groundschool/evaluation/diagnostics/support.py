@@ -72,7 +72,9 @@ def support_of(problem: Problem, behavior: FloatArray, clip: float, shrinkage: f
     Diagnosis
         Facts: ``seldom``, ``few``, ``clipped``: shares of the target's visits that are excess on pairs of which less
         than 1, less than 3 rows were expected, or whose ratio is clipped; ``left``: the probability that an episode
-        ever does such a thing on a pair of which less than 1 was expected; ``estimable_steps``: steps before 5 % of the
+        ever does such a thing on a pair of which less than 1 was expected; ``left_few``: that it is ever on a pair of
+        which less than 3 were expected and that the target visits more than `AS_OFTEN` times as often as the logger:
+        bounds must have room for it; ``estimable_steps``: steps before 5 % of the
         episodes have; ``by_expected``: where the target's visits are, by how many rows were expected there.
     """
     states = problem.states
@@ -88,16 +90,24 @@ def support_of(problem: Problem, behavior: FloatArray, clip: float, shrinkage: f
         "clipped": found.share(ratio > clip),
     }
     left = leaves(problem, counts, found, seldom, shrinkage)
+    # Of fewer than three expected rows the log may well hold none, or none that went wrong.
+    unseen = leaves(problem, counts, dataclasses.replace(found, excess=_whole(found)), few, shrinkage)
     steps = int(np.searchsorted(left, ESTIMABLE, side="right"))
     facts: dict[str, Any] = {
         **shares,
         "left": float(left[-1]),
+        "left_few": float(unseen[-1]),
         "estimable_steps": steps,
         "horizon": problem.horizon,
         "states": states.count,
         "by_expected": by_expected(found.expected, found.target, found.excess),
     }
     return Diagnosis("support", facts, _reasons(problem, facts, clip))
+
+
+def _whole(found: Support) -> FloatArray:
+    """Return all of the target's visits to pairs on which it has any excess."""
+    return np.where(found.excess > 0.0, found.target, 0.0)
 
 
 def _reasons(problem: Problem, facts: dict[str, Any], clip: float) -> tuple[str, ...]:

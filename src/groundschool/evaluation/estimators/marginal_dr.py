@@ -85,7 +85,7 @@ def estimate(
     censored = int(problem.censored.sum())
     assurance: Assurance = "asymptotic" if problem.known and not censored else "heuristic"
     notes: tuple[str, ...] = ("The observation is taken for all that the next step depends on, besides the action.",)
-    left = float(found.facts["left"])
+    left = float(found.facts["left_few"])
     room = room_for_the_worst(problem, value, left)
     if left > 0.0005:
         notes += (
