@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import functools
 import math
 import multiprocessing
@@ -85,31 +86,13 @@ def learned(name: str, episodes: int, seed: int) -> dict[str, Table]:
 
 def log_of(name: str, episodes: int, seed: int) -> gs.Dataset:
     """Return a log whose range of returns is declared, as the world's own tables allow."""
-    log = world(name).sampler.log(episodes, seed)
-    return joined([log], range_of(name))
+    return dataclasses.replace(world(name).sampler.log(episodes, seed), return_range=range_of(name))
 
 
 @functools.cache
 def range_of(name: str) -> tuple[float, float]:
     low, high = range_of_returns(world(name).model)
     return low - 1e-9, high + 1e-9
-
-
-def joined(logs: list[gs.Dataset], bounds: tuple[float, float] | None) -> gs.Dataset:
-    """Return all episodes of several logs of one world as one."""
-    first = logs[0]
-
-    def column(of: Any) -> Any:
-        return np.concatenate([of(log) for log in logs])
-
-    return gs.Dataset.from_arrays(
-        column(lambda log: log.observations), column(lambda log: log.actions), column(lambda log: log.rewards),
-        column(lambda log: log.terminated), column(lambda log: log.truncated),
-        costs={name: column(lambda log, name=name: log.costs[name]) for name in first.costs},
-        propensities=column(lambda log: log.propensities),
-        action_masks=None if first.action_masks is None else column(lambda log: log.action_masks),
-        n_actions=first.n_actions, horizon=first.horizon, return_range=bounds,
-    )  # fmt: skip
 
 
 def selected(name: str, episodes: int, seed: int) -> tuple[str, Table]:
@@ -182,7 +165,7 @@ def follow(job: tuple[str, float, str, int]) -> dict[str, Any]:
     criteria = Criteria((limit,), baseline=None, assurance=assurance, looks=LOOKS)  # type: ignore[arg-type]
     logs = [log_of(name, FIRST, 10 * seed + 3)]
     for look in range(1, LOOKS + 1):
-        holdout = joined(logs, range_of(name))
+        holdout = gs.join(logs)
         verdict = decide(holdout, policy, ask(holdout, policy, criteria), criteria, look=look)
         told["looks"].append(
             {

@@ -36,7 +36,7 @@ def test_nothing_heavy_is_imported(code):
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "init", "check", "convert", "run", "train", "evaluate", "gate", "rollout", "doctor"]
+    "verb", ["demo", "init", "check", "convert", "join", "run", "train", "evaluate", "gate", "rollout", "doctor"]
 )
 def test_help_of_a_verb_needs_neither_jax_nor_numpy(verb):
     code = (
