@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from groundschool.data import Dataset
 from groundschool.data.expressions import Expression
-from groundschool.errors import InputError
+from groundschool.errors import InputError, whole_number
 from groundschool.evaluation._checks import checked_probabilities, require_actions
 from groundschool.evaluation.episode_costs import EpisodeCosts
 from groundschool.evaluation.episode_rows import Rows
@@ -79,9 +78,9 @@ def simulate(
         For continuous actions, spaces of other kinds, a policy over another number of actions, probabilities that are
         no distribution, costs or masks given in some steps only, and an episode that never ends.
     """
-    episodes = _whole(episodes, "episodes", 1)
-    seed = _whole(seed, "seed", 0)
-    max_steps = _whole(max_steps, "max_steps", 1)
+    episodes = whole_number(episodes, "episodes", 1)
+    seed = whole_number(seed, "seed", 0)
+    max_steps = whole_number(max_steps, "max_steps", 1)
     require_steppable(env, policy)
     if _has_own_simulator(env):
         result: Simulation = env.unwrapped.simulate(policy, episodes, seed)  # type: ignore[attr-defined]
@@ -289,13 +288,3 @@ def env_name(env: gym.Env[Any, Any]) -> str:
     """Return the id of an environment, or the name of its class."""
     spec = getattr(env, "spec", None)
     return spec.id if spec is not None else type(env.unwrapped).__name__
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is {value!r}, expected a whole number >= {least}.") from None
-    if isinstance(value, bool) or number < least:
-        raise InputError(f"{name} is {value!r}, expected a whole number >= {least}.")
-    return number
