@@ -74,6 +74,7 @@ def test_what_cannot_be_shown_is_not_counted():
         (forecast(rate=0.0), 0.5),
         (forecast(error=1e-4), 0.002),  # more than a thousand times as many
         (forecast(reach=200), 0.01),
+        (forecast(width=math.inf), 0.5),
         (forecast(reach=50), 1.0),
     ],
 )

@@ -57,9 +57,11 @@ def logged_episodes(
     for tail, side in ((below, 1), (above, 0)):
         if tail is not None:
             width = forecast.widths(tail, episodes + further)[side]
+            bounded = np.isfinite(width)
+            width = np.where(bounded, width, 0.0)
             spread = np.hypot(forecast.standard_error, width / stats.norm.isf(tail))
             room = (gap if side else -gap) - width
-            decided += stats.norm.cdf(room / np.maximum(spread, _NOTHING))
+            decided += bounded * stats.norm.cdf(room / np.maximum(spread, _NOTHING))
     enough = decided >= power
     return int(further[np.argmax(enough)]) if enough.any() else None
 
