@@ -45,12 +45,12 @@ from groundschool.safety.gate import ask, decide
 MISSED, FAMILY_WISE = 0.05, 0.05
 ALLOWED = {"finite-sample": MISSED, "asymptotic": 1.5 * MISSED}
 WORLDS = ("grid-tutorial", "grid-10", "grid-12", "random-10x2", "random-10x4", "random-50x4")
-SIZES = {200: 110, 500: 110, 1_000: 80, 2_000: 30, 5_000: 8, 20_000: 2}
+SIZES = {200: 110, 500: 110, 1_000: 80, 2_000: 30, 5_000: 40, 20_000: 10}
 RARE = 0.1  # of a state's actions
 MULTIPLES = (0.5, 0.8, 1.0, 1.25, 1.6, 2.5)
 MARGINS = (0.2, 0.0, -0.2, -0.5)  # of the size of the true gain, above it
 GOOD, GOOD_LIMIT = "intent", 0.05
-FIRST, LOOKS, MOST, FOLLOWED = 300, 5, 40_000, 30
+FIRST, LOOKS, MOST, FOLLOWED = 300, 5, 40_000, 60
 FOLLOWED_WORLDS = ("grid-tutorial", "random-10x2", "random-10x4", "random-50x4")
 FOLLOWED_MULTIPLES = (0.8, 1.0, 1.25, 1.6)
 
@@ -230,11 +230,12 @@ def advice(runs: list[dict[str, Any]]) -> dict[str, Any]:
         goes = sum(run["looks"][-1]["decision"] == "GO" for run in bad)
         p = stats.binomtest(goes, len(bad), MISSED, alternative="greater").pvalue if bad else math.nan
         # The truth is off the limit by a fifth or more, the first look could not tell, and a number was suggested.
-        asked = [run for run in mine if run["multiple"] != 1.0 and len(run["looks"]) > 1]
+        open_ = [run for run in mine if run["multiple"] != 1.0 and run["looks"][0]["decision"][0] == "I"]
+        asked = [run for run in open_ if len(run["looks"]) > 1]
         decided = sum(run["looks"][1]["decision"] != "INSUFFICIENT EVIDENCE" for run in asked)
         found[assurance] = {
             "violating": len(bad), "false_go": goes, "share": goes / max(len(bad), 1), "p": float(p),
-            "held": bool(p >= FAMILY_WISE / len(ALLOWED)), "advised": len(asked),
+            "held": bool(p >= FAMILY_WISE / len(ALLOWED)), "undecided": len(open_), "advised": len(asked),
             "decided_at_next_look": decided / max(len(asked), 1),
             "episodes_at_next_look": statistics.median([run["looks"][1]["episodes"] for run in asked] or [math.nan]),
         }  # fmt: skip

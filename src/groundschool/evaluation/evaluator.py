@@ -156,6 +156,7 @@ class Evaluator:
             possible=possible,
             bounds=bounds,
             values=found.values,
+            forecast=found.forecast,
         )
 
     def _choose(self, method: str) -> tuple[str, tuple[str, ...]]:
@@ -233,6 +234,7 @@ def _worst_of(least: Estimation, most: Estimation, cut: int, problem: Problem) -
         standard_error=max(least.standard_error, most.standard_error),
         bounds=lambda tail: (least.bounds(tail)[0], most.bounds(tail)[1]),
         values=None if least.values is None or most.values is None else (least.values + most.values) / 2.0,
+        forecast=None,
         reasons=tuple(dict.fromkeys((*least.reasons, *most.reasons))),
         diagnostics={
             **most.diagnostics,
