@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 from groundschool.evaluation.resampling import resampled
 
-_EPISODES, _ROWS = 20_000, 1_000_000
-_BEYOND = 5  # times the episodes drawn: what is rarer was not seen among them
+_EPISODES, _ROWS = 40_000, 2_000_000
 
 Widths = Callable[[float, IntArray], tuple[FloatArray, FloatArray]]
 
@@ -25,7 +24,7 @@ class Forecast:
     widths : callable from tail and numbers of episodes (m,) to ((m,), (m,)) float64
         How far below the truth a lower bound with that tail is to be expected, and how far above it an upper one.
     reach : int
-        The largest number of episodes of which this says anything.
+        The largest number of episodes of which this says anything: what is rarer than one in so many was not seen.
     """
 
     value: float
@@ -40,8 +39,3 @@ def imagined(problem: Problem, seed: int) -> Problem | None:
         return None
     fit = int(_ROWS / float(problem.lengths.mean()))
     return resampled(problem, max(min(_EPISODES, fit), problem.n_episodes), seed)
-
-
-def reach(problem: Problem) -> int:
-    """Return of how many episodes imagined ones can tell."""
-    return _BEYOND * problem.n_episodes

@@ -28,7 +28,7 @@ from groundschool.evaluation.estimators import marginal_dr
 from groundschool.evaluation.estimators.betting import Offered
 from groundschool.evaluation.estimators.marginal_dr import cross_fit
 from groundschool.evaluation.finite_horizon import SHRINKAGE
-from groundschool.evaluation.forecast import Forecast, imagined, reach
+from groundschool.evaluation.forecast import Forecast, imagined
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 
 ASSURANCES = ("finite-sample", "asymptotic")
@@ -142,7 +142,7 @@ def _forecast(problem: Problem, ratio_cap: float | None, seed: int) -> Forecast 
     assert known.values is not None
     error = standard_error(known.values - problem.returns, problem.units)
     beside = known.standard_error - float(known.diagnostics["influence_error"])
-    return Forecast(known.value - float(problem.returns.mean()), error + beside, widths, reach(others))
+    return Forecast(known.value - float(problem.returns.mean()), error + beside, widths, others.n_episodes)
 
 
 def _by_influence(cases: Cases, found: Estimation, settings: Mapping[str, Any]) -> Estimation:

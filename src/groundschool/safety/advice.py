@@ -65,8 +65,8 @@ def in_words(logged: int | None, rolled_out: int | None) -> str:
     """Say what would plausibly decide."""
     if logged is None and rolled_out is None:
         return (
-            "No number of further episodes of this logger would plausibly decide: another policy, another limit or "
-            "another logger might."
+            "No number of further episodes of this logger that can be foreseen would plausibly decide: another policy, "
+            "another limit or another logger might."
         )
     said = [] if logged is None else [f"about {logged:,} further episodes of the same logger"]
     said += [] if rolled_out is None else [f"about {rolled_out:,} episodes of this policy rolled out under control"]

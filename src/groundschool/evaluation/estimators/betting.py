@@ -13,7 +13,7 @@ from groundschool.evaluation.bounds.wagers import all_wagers, limited_wagers
 from groundschool.evaluation.estimate import Estimation
 from groundschool.evaluation.estimators import marginal_dr
 from groundschool.evaluation.estimators._bounded import Weighted, notes_on, order_note
-from groundschool.evaluation.forecast import Forecast, imagined, reach
+from groundschool.evaluation.forecast import Forecast, imagined
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 
 NAME = "betting"
@@ -83,4 +83,4 @@ def _forecast(problem: Problem, ratio_cap: float | None, seed: int) -> Forecast 
         return np.maximum(center - low, 0.0), np.maximum(high - center + np.zeros(len(episodes)), 0.0)
 
     known = marginal_dr.estimate(problem, seed=seed)
-    return Forecast(known.value, known.standard_error, widths, reach(others))
+    return Forecast(known.value, known.standard_error, widths, others.n_episodes)
