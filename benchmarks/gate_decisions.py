@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import functools
 import math
 import multiprocessing
@@ -44,12 +45,12 @@ from groundschool.safety.gate import ask, decide
 MISSED, FAMILY_WISE = 0.05, 0.05
 ALLOWED = {"finite-sample": MISSED, "asymptotic": 1.5 * MISSED}
 WORLDS = ("grid-tutorial", "grid-10", "grid-12", "random-10x2", "random-10x4", "random-50x4")
-SIZES = {200: 110, 500: 110, 1_000: 80, 2_000: 30, 5_000: 8, 20_000: 2}
+SIZES = {200: 110, 500: 110, 1_000: 80, 2_000: 30, 5_000: 40, 20_000: 10}
 RARE = 0.1  # of a state's actions
 MULTIPLES = (0.5, 0.8, 1.0, 1.25, 1.6, 2.5)
 MARGINS = (0.2, 0.0, -0.2, -0.5)  # of the size of the true gain, above it
 GOOD, GOOD_LIMIT = "intent", 0.05
-FIRST, LOOKS, MOST, FOLLOWED = 300, 5, 40_000, 30
+FIRST, LOOKS, MOST, FOLLOWED = 300, 5, 40_000, 60
 FOLLOWED_WORLDS = ("grid-tutorial", "random-10x2", "random-10x4", "random-50x4")
 FOLLOWED_MULTIPLES = (0.8, 1.0, 1.25, 1.6)
 
@@ -85,31 +86,13 @@ def learned(name: str, episodes: int, seed: int) -> dict[str, Table]:
 
 def log_of(name: str, episodes: int, seed: int) -> gs.Dataset:
     """Return a log whose range of returns is declared, as the world's own tables allow."""
-    log = world(name).sampler.log(episodes, seed)
-    return joined([log], range_of(name))
+    return dataclasses.replace(world(name).sampler.log(episodes, seed), return_range=range_of(name))
 
 
 @functools.cache
 def range_of(name: str) -> tuple[float, float]:
     low, high = range_of_returns(world(name).model)
     return low - 1e-9, high + 1e-9
-
-
-def joined(logs: list[gs.Dataset], bounds: tuple[float, float] | None) -> gs.Dataset:
-    """Return all episodes of several logs of one world as one."""
-    first = logs[0]
-
-    def column(of: Any) -> Any:
-        return np.concatenate([of(log) for log in logs])
-
-    return gs.Dataset.from_arrays(
-        column(lambda log: log.observations), column(lambda log: log.actions), column(lambda log: log.rewards),
-        column(lambda log: log.terminated), column(lambda log: log.truncated),
-        costs={name: column(lambda log, name=name: log.costs[name]) for name in first.costs},
-        propensities=column(lambda log: log.propensities),
-        action_masks=None if first.action_masks is None else column(lambda log: log.action_masks),
-        n_actions=first.n_actions, horizon=first.horizon, return_range=bounds,
-    )  # fmt: skip
 
 
 def selected(name: str, episodes: int, seed: int) -> tuple[str, Table]:
@@ -182,7 +165,7 @@ def follow(job: tuple[str, float, str, int]) -> dict[str, Any]:
     criteria = Criteria((limit,), baseline=None, assurance=assurance, looks=LOOKS)  # type: ignore[arg-type]
     logs = [log_of(name, FIRST, 10 * seed + 3)]
     for look in range(1, LOOKS + 1):
-        holdout = joined(logs, range_of(name))
+        holdout = gs.join(logs)
         verdict = decide(holdout, policy, ask(holdout, policy, criteria), criteria, look=look)
         told["looks"].append(
             {
@@ -247,11 +230,12 @@ def advice(runs: list[dict[str, Any]]) -> dict[str, Any]:
         goes = sum(run["looks"][-1]["decision"] == "GO" for run in bad)
         p = stats.binomtest(goes, len(bad), MISSED, alternative="greater").pvalue if bad else math.nan
         # The truth is off the limit by a fifth or more, the first look could not tell, and a number was suggested.
-        asked = [run for run in mine if run["multiple"] != 1.0 and len(run["looks"]) > 1]
+        open_ = [run for run in mine if run["multiple"] != 1.0 and run["looks"][0]["decision"][0] == "I"]
+        asked = [run for run in open_ if len(run["looks"]) > 1]
         decided = sum(run["looks"][1]["decision"] != "INSUFFICIENT EVIDENCE" for run in asked)
         found[assurance] = {
             "violating": len(bad), "false_go": goes, "share": goes / max(len(bad), 1), "p": float(p),
-            "held": bool(p >= FAMILY_WISE / len(ALLOWED)), "advised": len(asked),
+            "held": bool(p >= FAMILY_WISE / len(ALLOWED)), "undecided": len(open_), "advised": len(asked),
             "decided_at_next_look": decided / max(len(asked), 1),
             "episodes_at_next_look": statistics.median([run["looks"][1]["episodes"] for run in asked] or [math.nan]),
         }  # fmt: skip

@@ -33,7 +33,7 @@ from ope_worlds import World, hazard_grid, plan
 
 import groundschool as gs
 from groundschool.evaluation.intervals import clopper_pearson
-from groundschool.policies import ConstantPolicy, GuardedPolicy, LoggedPolicy, NetworkPolicy, Reason
+from groundschool.policies import ConstantPolicy, CountedPolicy, GuardedPolicy, NetworkPolicy, Reason
 from groundschool.policies.encoding import fit_encoder
 
 OPTIONS: dict[str, Any] = {"min_count": 3, "min_share": 0.5, "harm": {"hazard": 0.5}}
@@ -43,10 +43,10 @@ SIZES = (500, 5_000)
 BARS = {"caught": 0.99, "false_alarms": 0.02, "above_fallback": 0.02, "microseconds": 150.0}
 
 
-def by_state(world: World, table: Any, name: str) -> LoggedPolicy:
+def by_state(world: World, table: Any, name: str) -> CountedPolicy:
     """Return a table over the world's states as a policy over its observations."""
     observations = np.asarray(world.model.observations, dtype=np.float64)
-    return LoggedPolicy(observations, np.asarray(table), observations.shape[1:], name=name)
+    return CountedPolicy.as_logged(observations, np.asarray(table), name)
 
 
 def dangerous(world: World) -> dict[str, Any]:

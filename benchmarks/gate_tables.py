@@ -77,7 +77,8 @@ def advised(result: Result | None) -> Iterator[Line]:
         )
         yield (
             f"one more look at the suggested number of episodes decides, {assurance}: "
-            f"{one['decided_at_next_look']:.0%} of {one['advised']} (the truth a fifth or more off the limit)",
+            f"{one['decided_at_next_look']:.0%} of {one['advised']}, with the truth a fifth or more off the limit (of "
+            f"{one['undecided']} undecided; the others were told of none, or of more than could be simulated)",
             f"≥ {ENOUGH_DECIDED:.0%}",
             verdict(one["decided_at_next_look"] >= ENOUGH_DECIDED),
         )

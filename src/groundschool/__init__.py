@@ -33,6 +33,7 @@ _HOME = {
     "gain": "groundschool.evaluation.gain",
     "gate": "groundschool.safety.gate",
     "guard": "groundschool.safety.guard",
+    "join": "groundschool.data.join",
     "load": "groundschool.policies",
     "mismatch": "groundschool.evaluation",
     "q_sanity": "groundschool.evaluation",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from groundschool.data import Columns, Dataset, Feature, convert, read, split
     from groundschool.data.check import check
     from groundschool.data.coverage import coverage
+    from groundschool.data.join import join
     from groundschool.envs import HazardGrid
     from groundschool.errors import InputError
     from groundschool.evaluation import calibration, collect, mismatch, q_sanity, rollout
@@ -91,6 +93,7 @@ __all__ = [
     "gain",
     "gate",
     "guard",
+    "join",
     "load",
     "mismatch",
     "plot",

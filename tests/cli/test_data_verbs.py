@@ -258,6 +258,36 @@ class TestConvert:
         assert tree(tmp_path) == before  # the same rows
 
 
+class TestJoin:
+    def test_tables_and_saved_logs_together(self, shelf, tmp_path):
+        halves = (tmp_path / "first", tmp_path / "rest.csv")
+        whole = gs.read(shelf / "ward.csv", columns=shelf / "map.toml")
+        whole.select(range(10)).save(halves[0])
+        later = ward()
+        kept = later["stay_id"] >= 10
+        write(halves[1], {name: column[kept] for name, column in later.items()})
+        out = tmp_path / "all"
+        result = invoke("join", *halves, "--out", out, "--columns", shelf / "map.toml", "--json")
+        assert result.exit_code == 0, result.output
+        printed = json.loads(result.stdout)
+        joined = gs.Dataset.load(out)
+        assert printed["fingerprint"] == joined.fingerprint == whole.fingerprint
+        assert (printed["n_episodes"], printed["n_steps"]) == (whole.n_episodes, whole.n_steps)
+
+    def test_each_log_with_its_own_numbers(self, shelf, tmp_path):
+        changed = ward(map=lambda columns: columns["map"] + 1.0)
+        write(tmp_path / "more.csv", changed)
+        words = ("join", shelf / "ward.csv", tmp_path / "more.csv", "--columns", shelf / "map.toml")
+        refused = invoke(*words, "--out", tmp_path / "all")
+        assert refused.exit_code == 2
+        assert "--renumber" in refused.stderr
+        assert not (tmp_path / "all").exists()
+        done = invoke(*words, "--out", tmp_path / "all", "--renumber")
+        assert done.exit_code == 0, done.output
+        assert f"{2 * EPISODES} episodes" in done.stdout
+        assert gs.Dataset.load(tmp_path / "all").n_episodes == 2 * EPISODES
+
+
 def answered(shelf, place, **answers):
     """Draft a map of the ward, and answer it as a person would."""
     out = place / "ward.columns.toml"
@@ -405,6 +435,14 @@ ROWS = [
     ),
     (("convert", "{shelf}/log", "{shelf}/log"), "is the log itself"),
     (("convert", "{shelf}/missing", "{out}"), "does not exist"),
+    (("join", "{shelf}/log", "--out", "{out}"), "is one log alone"),
+    (("join", "{shelf}/log", "{shelf}/missing", "--out", "{out}"), "does not exist"),
+    (("join", "{shelf}/log", "{shelf}/log", "--out", "{out}"), "by id and by rows"),
+    (("join", "{shelf}/log", "{shelf}/ward.csv", "--out", "{shelf}/log"), "is one of the logs"),
+    (("join", "{shelf}/log", "{shelf}/log", "--out", "{shelf}/map.toml"), "exists. Choose another path"),
+    (("join", "{shelf}/log", "{shelf}/log", "--out", "{shelf}/map.toml", "--force"), "is not a saved log"),
+    (("join", "{shelf}/log", "{shelf}/log", "--out", "{out}", "--columns", "{shelf}/map.toml"), "Leave the column map"),
+    (("join", "{shelf}/log", "{shelf}/ward.csv", "--out", "{out}"), "observations is not said"),
     (("train", "{shelf}/ward.csv", "bc", "--out", "{out}"), "observations is not said"),
     (("train", "{shelf}/ward.csv", "bc", "--out", "{out}", "--columns", "{shelf}/open.toml"), "is still '?'"),
     (("train", "{shelf}/nan.csv", "bc", "--out", "{out}", "--columns", "{shelf}/map.toml"), "row 17"),
@@ -426,7 +464,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(shelf, tmp_path, words, sente
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["init", "check", "convert", "train"])
+@pytest.mark.parametrize("verb", ["init", "check", "convert", "join", "train"])
 def test_help_needs_neither_numpy_nor_arrow(verb):
     code = (
         f"import sys; from groundschool.cli import main; sys.argv = ['groundschool', {verb!r}, '--help']\n"
@@ -437,7 +475,7 @@ def test_help_needs_neither_numpy_nor_arrow(verb):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("verb", ["init", "check", "convert"])
+@pytest.mark.parametrize("verb", ["init", "check", "convert", "join"])
 def test_help_carries_an_example(verb):
     result = invoke(verb, "--help")
     assert result.exit_code == 0

@@ -10,12 +10,13 @@ from scipy import stats
 
 import groundschool as gs
 from groundschool.evaluation.estimate import Estimate
+from groundschool.safety.advice import needed
 from groundschool.safety.criteria import Criteria
-from groundschool.safety.gate import _decision, _difference, _finding, _further, _Levels, decide, judge
+from groundschool.safety.gate import _decision, _difference, _finding, decide, judge
 from groundschool.safety.verdict import EXIT_CODES
 
-LEVELS = _Levels(0.05, 0.025, 0.05, 0.025)
 HARM = gs.Constraint("harm", limit=0.1)
+FIRST = (1, math.nan)  # look, and no spread of returns
 
 
 def estimate(of="probability:harm", value=0.05, width=0.02, *, trusted=True, assurance="asymptotic", reasons=()):
@@ -54,7 +55,7 @@ def estimate(of="probability:harm", value=0.05, width=0.02, *, trusted=True, ass
 def test_a_bound_shows_or_violates_a_criterion(of, value, width, threshold, status):
     limit = None if of in ("gain", "return") else HARM
     criteria = Criteria((HARM,))
-    assert _finding("it", threshold, estimate(of, value, width), criteria, LEVELS, limit).status == status
+    assert _finding("it", threshold, estimate(of, value, width), criteria, *FIRST, limit).status == status
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_a_bound_shows_or_violates_a_criterion(of, value, width, threshold, stat
     ],
 )
 def test_what_is_not_trusted_decides_nothing_and_what_is_weak_shows_nothing(found, required, status):
-    finding = _finding("it", 0.1, found, Criteria((HARM,), assurance=required), LEVELS, HARM)
+    finding = _finding("it", 0.1, found, Criteria((HARM,), assurance=required), *FIRST, HARM)
     assert finding.status == status
     assert all(sentence.endswith((".", ".)")) for sentence in finding.reasons)
     if not found.trusted:
@@ -101,22 +102,22 @@ def test_bounds_that_show_have_all_that_may_be_missed_and_those_against_share_it
 def test_all_must_be_shown_and_one_violation_is_enough(statuses, decision):
     values = {"shown": 0.01, "undecided": 0.1, "violated": 0.5}
     criteria = Criteria((HARM,))
-    findings = [_finding("it", 0.1, estimate(value=values[one]), criteria, LEVELS, HARM) for one in statuses]
+    findings = [_finding("it", 0.1, estimate(value=values[one]), criteria, *FIRST, HARM) for one in statuses]
     assert tuple(one.status for one in findings) == statuses
     assert _decision(findings) == decision
 
 
 def test_advice_is_what_is_needed_for_all_or_for_one_violation_that_seems_near():
     criteria = Criteria((HARM,))
-    near, nearer = (_finding("it", 0.1, estimate(value=value), criteria, LEVELS, HARM) for value in (0.095, 0.09))
-    above = _finding("it", 0.1, estimate(value=0.115), criteria, LEVELS, HARM)
-    shown = _finding("it", 0.1, estimate(value=0.01), criteria, LEVELS, HARM)
+    near, nearer = (_finding("it", 0.1, estimate(value=value), criteria, *FIRST, HARM) for value in (0.095, 0.09))
+    above = _finding("it", 0.1, estimate(value=0.115), criteria, *FIRST, HARM)
+    shown = _finding("it", 0.1, estimate(value=0.01), criteria, *FIRST, HARM)
     assert near.logged > nearer.logged
-    assert _further("INSUFFICIENT EVIDENCE", [near, nearer, shown])[0] == near.logged
-    assert _further("INSUFFICIENT EVIDENCE", [near, above])[0] == above.logged
-    assert _further("GO", [shown]) == (None, None)
-    unsupported = _finding("it", 0.1, estimate(trusted=False, reasons=("x.",)), criteria, LEVELS, HARM)
-    assert _further("INSUFFICIENT EVIDENCE", [near, unsupported])[0] is None
+    assert needed([near, nearer, shown])[0] == near.logged
+    assert needed([near, above])[0] == above.logged
+    assert needed([shown]) == (None, None)
+    unsupported = _finding("it", 0.1, estimate(trusted=False, reasons=("x.",)), criteria, *FIRST, HARM)
+    assert needed([near, unsupported])[0] is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_what_cut_episodes_leave_open_no_further_ones_decide(ends, advised):
         bounds=lambda tail: (least.bounds(tail)[0], most.bounds(tail)[1]),
         diagnostics={"censored": {"episodes": 7, "value_if_least": ends[0], "value_if_most": ends[1]}},
     )
-    finding = _finding("it", 0.1, found, Criteria((HARM,)), LEVELS, HARM)
+    finding = _finding("it", 0.1, found, Criteria((HARM,)), *FIRST, HARM)
     assert finding.status == "undecided"
     assert (finding.logged is not None, finding.rolled_out is not None) == (advised, advised)
     told = " ".join(finding.reasons)
@@ -140,7 +141,7 @@ def test_what_cut_episodes_leave_open_no_further_ones_decide(ends, advised):
 
 def test_a_limit_that_no_such_log_can_show_is_told():
     limit = gs.Constraint("harm", limit=0.001)
-    finding = _finding("it", 0.001, estimate(value=0.0005), Criteria((limit,)), LEVELS, limit)
+    finding = _finding("it", 0.001, estimate(value=0.0005), Criteria((limit,)), *FIRST, limit)
     told = finding.reasons[-1]
     assert "cannot be shown with 400 episodes, even if none had an event" in told
     # Clopper-Pearson without events: 1 - 0.05 ** (1 / n) <= 0.001

@@ -56,7 +56,8 @@ def test_counts_by_hand():
     # the 2nd smallest of the scores -2 and 0 leaves nothing familiar below one episode.
     assert novelty.least == 1
     # state: action 0, action 1 | 0: 4, 2 (harm 0, 2) | 1: 3, 1 (0, 1) | 2: 0, 1 | 3: 0, 1
-    np.testing.assert_array_equal(guarded.fallback.counts, [[4, 2], [3, 1], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(guarded.fallback.table, [[4 / 6, 2 / 6], [0.75, 0.25], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(guarded.fallback.overall, [7 / 12, 5 / 12])
     np.testing.assert_array_equal(guarded.guard.supported, [[1, 1], [1, 0], [0, 1], [0, 1]])
     np.testing.assert_array_equal(guarded.guard.harmless, [[1, 0], [1, 0], [1, 1], [1, 1]])
     np.testing.assert_array_equal(guarded.guard.ranking, [0, 1])

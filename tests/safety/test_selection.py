@@ -244,7 +244,7 @@ def test_what_one_program_cannot_train_is_no_population():
         ({"candidates": {"x": lambda log, seed: 3}}, "candidate 'x': it made a int without probabilities"),
         ({"constraints": ["harm"]}, "constraints: 'harm' is a str, expected a Constraint"),
         ({"constraints": [Constraint("ham", limit=0.1)]}, "constraint 'ham': the log has no such cost"),
-        ({"splits": 0}, "splits is 0, expected a whole number of at least 1"),
+        ({"splits": 0}, "splits is 0, expected a whole number >= 1"),
         ({"splits": 2.5}, "splits is 2.5"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": True}, "seed is True"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from groundschool import __version__
-from groundschool.cli import check, convert, demo, doctor, evaluate, gate, init, rollout, run, train
+from groundschool.cli import check, convert, demo, doctor, evaluate, gate, init, join, rollout, run, train
 
 app = typer.Typer(
     name="groundschool",
@@ -30,6 +30,6 @@ def _root(version: bool = typer.Option(False, "--version", callback=_version, is
     pass
 
 
-for module in (demo, init, check, convert, run, train, evaluate, gate, rollout, doctor):
+for module in (demo, init, check, convert, join, run, train, evaluate, gate, rollout, doctor):
     name = module.__name__.rpartition(".")[2]
     app.command(name, short_help=module.SUMMARY, epilog=f"Example: {module.EXAMPLE}")(module.verb)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groundschool.cli.common import BAD_INPUT, ColumnMap, Force, Format, Json, emit, reporting
+from groundschool.cli.common import BAD_INPUT, ColumnMap, Force, Format, Json, Log, emit, reporting
 from groundschool.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ EXAMPLE = "groundschool check ward.csv --columns ward.columns.toml"
 
 @reporting
 def verb(
-    data: Annotated[Path, typer.Argument(help="A log in any format.", show_default=False)],
+    data: Log,
     columns: ColumnMap = None,
     log_format: Format = "auto",
     against: Annotated[

@@ -21,6 +21,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and no
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, gpu, or one of several: gpu:1.")]
 
+Bundle = Annotated[Path, typer.Argument(help="A saved policy (a directory).", show_default=False)]
+Greedy = Annotated[bool, typer.Option("--greedy", help="Take the most probable action instead of sampling.")]
+Behavior = Annotated[
+    Path | None, typer.Option(help="The saved policy that wrote the log; its propensities unless said.")
+]
+
+Log = Annotated[Path, typer.Argument(help="A log in any format.", show_default=False)]
 Format = Annotated[str, typer.Option("--format", help="The format of the log, where its name does not show it.")]
 ColumnMap = Annotated[
     Path | None, typer.Option("--columns", help="What each column means (TOML); groundschool init drafts one.")

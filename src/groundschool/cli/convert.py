@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from groundschool.cli.common import ColumnMap, Force, Format, Json, emit, reporting
+from groundschool.cli.common import ColumnMap, Force, Format, Json, Log, emit, reporting
 from groundschool.errors import InputError
 
 SUMMARY = "A log from one format to another."
@@ -18,7 +18,7 @@ SEVERAL = (".hdf5", ".h5")
 
 @reporting
 def verb(
-    source: Annotated[Path, typer.Argument(help="A log in any format.", show_default=False)],
+    source: Log,
     target: Annotated[
         Path, typer.Argument(help="What to write; a name without an ending is our own format.", show_default=False)
     ],

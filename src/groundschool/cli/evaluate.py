@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from groundschool.cli.common import ColumnMap, Force, Format, Json, emit, reporting
+from groundschool.cli.common import Behavior, Bundle, ColumnMap, Force, Format, Greedy, Json, emit, reporting
 
 if TYPE_CHECKING:
     from groundschool.data import Dataset
@@ -22,7 +22,7 @@ EXAMPLE = "groundschool evaluate runs/tutorial/policies/CQL fresh-log --of retur
 
 @reporting
 def verb(
-    bundle: Annotated[Path, typer.Argument(help="A saved policy (a directory).", show_default=False)],
+    bundle: Bundle,
     data: Annotated[
         Path, typer.Argument(help="A log in any format, of episodes it was not trained on.", show_default=False)
     ],
@@ -40,12 +40,8 @@ def verb(
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the intervals and bounds, 0.5 to below 1.")] = 0.95,
     discount: Annotated[float, typer.Option(help="Of rewards and costs, a step; a probability has none.")] = 1.0,
-    behavior: Annotated[
-        Path | None, typer.Option(help="The saved policy that wrote the log; its propensities unless said.")
-    ] = None,
-    greedy: Annotated[
-        bool, typer.Option("--greedy", help="Judge the most probable action instead of the policy as it samples.")
-    ] = False,
+    behavior: Behavior = None,
+    greedy: Greedy = False,
     columns: ColumnMap = None,
     log_format: Format = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of folds and resampling.")] = 0,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from groundschool.cli.common import ColumnMap, Format, Json, emit, reporting
+from groundschool.cli.common import Behavior, Bundle, ColumnMap, Format, Greedy, Json, emit, reporting
 
 SUMMARY = "GO, NO-GO or INSUFFICIENT EVIDENCE, on a holdout."
 EXAMPLE = 'groundschool gate runs/tutorial/policies/CQL holdout --limit "hazard<=0.05" --out runs/gate'
@@ -15,8 +15,11 @@ EXAMPLE = 'groundschool gate runs/tutorial/policies/CQL holdout --limit "hazard<
 
 @reporting
 def verb(
-    bundle: Annotated[Path, typer.Argument(help="A saved policy (a directory): what would be shipped.")],
-    data: Annotated[Path, typer.Argument(help="The holdout: a log of which nothing was used to make or choose it.")],
+    bundle: Bundle,
+    data: Annotated[
+        Path,
+        typer.Argument(help="The holdout: a log of which nothing was used to make or choose it.", show_default=False),
+    ],
     limit: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,12 +38,8 @@ def verb(
     ] = "asymptotic",
     discount: Annotated[float, typer.Option(help="Of rewards, a step.")] = 1.0,
     looks: Annotated[int, typer.Option(help="How many looks, at ever more episodes, are planned in all.")] = 1,
-    behavior: Annotated[
-        Path | None, typer.Option(help="The saved policy that wrote the log; its propensities unless said.")
-    ] = None,
-    greedy: Annotated[
-        bool, typer.Option("--greedy", help="Judge the most probable action instead of the policy as it samples.")
-    ] = False,
+    behavior: Behavior = None,
+    greedy: Greedy = False,
     columns: ColumnMap = None,
     log_format: Format = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of folds and of the order of bets.")] = 0,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from groundschool.cli.common import Force, Format, Json, emit, reporting
+from groundschool.cli.common import Force, Format, Json, Log, emit, reporting
 from groundschool.errors import InputError
 
 SUMMARY = "Draft a column map from a log of your own."
@@ -18,7 +18,7 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
 
 @reporting
 def verb(
-    log: Annotated[Path, typer.Argument(help="A log in any format.", show_default=False)],
+    log: Log,
     out: Annotated[Path | None, typer.Option(help="The file to write; NAME.columns.toml here unless said.")] = None,
     log_format: Format = "auto",
     force: Force = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from groundschool.cli.common import STOPPED, Json, emit, reporting
+from groundschool.cli.common import STOPPED, Bundle, Greedy, Json, emit, reporting
 from groundschool.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ EPISODES, DESIGN = 30, "sequential"
 
 @reporting
 def verb(
-    bundle: Annotated[Path, typer.Argument(help="A saved policy (a directory).", show_default=False)],
+    bundle: Bundle,
     env: Annotated[
         str, typer.Option(help="A Gymnasium id, or MODULE:FUNCTION that returns an environment.", show_default=False)
     ],
@@ -39,9 +39,7 @@ def verb(
     confidence: Annotated[
         float, typer.Option(help="Of the two-sided intervals; of each of the decisions, where there is a limit.")
     ] = 0.95,
-    greedy: Annotated[
-        bool, typer.Option("--greedy", help="Take the most probable action instead of sampling.")
-    ] = False,
+    greedy: Greedy = False,
     limit: Annotated[
         float | None,
         typer.Option(help="Stop by this limit on the probability of any cost in an episode.", show_default=False),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from groundschool.cli.common import ColumnMap, Device, Force, Format, Json, emit, reporting
+from groundschool.cli.common import ColumnMap, Device, Force, Format, Json, Log, emit, reporting
 from groundschool.errors import InputError
 
 SUMMARY = "One policy from a log."
@@ -17,7 +17,7 @@ EXAMPLE = "groundschool train runs/tutorial/log cql --out policy --set conservat
 
 @reporting
 def verb(
-    data: Annotated[Path, typer.Argument(help="A log in any format.", show_default=False)],
+    data: Log,
     algorithm: Annotated[str, typer.Argument(help="bc or cql.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The bundle to write (a directory).", show_default=False)],
     columns: ColumnMap = None,

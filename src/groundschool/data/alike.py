@@ -22,7 +22,7 @@ def require_alike(first: Dataset, part: Dataset, n_before: int) -> None:
     n_before : int
         Episodes before `part`.
     """
-    before, now = _kinds(first), _kinds(part)
+    before, now = kinds(first), kinds(part)
     for name in dict.fromkeys([*before, *now]):
         if before.get(name) != now.get(name):
             raise InputError(
@@ -30,7 +30,8 @@ def require_alike(first: Dataset, part: Dataset, n_before: int) -> None:
                 f"{n_before:,} episodes and {now.get(name, 'not there')} after. Expected one kind throughout: give the "
                 "column one in the source."
             )
-    said, says = _declared(first), _declared(part)
+    said = {**declared(first), "costs": list(first.costs)}
+    says = {**declared(part), "costs": list(part.costs)}
     for name, value in said.items():
         if says[name] != value:
             raise InputError(
@@ -45,7 +46,8 @@ def label_columns(log: Dataset) -> dict[str, Array]:
     return {name: column for name, column in named.items() if column is not None}
 
 
-def _kinds(log: Dataset) -> dict[str, str]:
+def kinds(log: Dataset) -> dict[str, str]:
+    """Return of what kind each column of a log is, in words, by its name."""
     kinds = {
         name: "text" if column.dtype.kind == "U" else str(column.dtype) for name, column in label_columns(log).items()
     }
@@ -55,11 +57,11 @@ def _kinds(log: Dataset) -> dict[str, str]:
     return kinds
 
 
-def _declared(log: Dataset) -> dict[str, Any]:
+def declared(log: Dataset) -> dict[str, Any]:
+    """Return what a log says that its rows do not show, JSON-ready; None where it says nothing."""
     names = declared_names(log)
     return {
         "features": names.get("features"),
         "action labels": names.get("action_labels"),
         "return range": log.return_range,
-        "costs": list(log.costs),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundschool.data import Dataset
-from groundschool.errors import InputError
+from groundschool.errors import whole_number
 from groundschool.evaluation._checks import checked_probabilities, policy_name, require_actions
 from groundschool.evaluation.diagnostics.overlap import overlap
 from groundschool.evaluation.intervals import clustered_error, finite_or_none
@@ -114,12 +113,7 @@ def calibration(policy: Policy, log: Dataset, bins: int = 10) -> Calibration:
     InputError
         For continuous actions, another number of actions, observations the policy cannot read, bins below 1.
     """
-    try:
-        bins = operator.index(bins)
-    except TypeError:
-        raise InputError(f"bins is {bins!r}, expected a whole number >= 1.") from None
-    if bins < 1:
-        raise InputError(f"bins is {bins}, expected a whole number >= 1.")
+    bins = whole_number(bins, "bins", 1)
     require_actions(policy, log.n_actions, "the log")
     assert log.n_actions is not None
     p = checked_probabilities(policy, log.observations, log.action_masks, log.n_actions)

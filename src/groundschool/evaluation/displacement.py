@@ -18,7 +18,7 @@ from groundschool.data.validation import are_known
 from groundschool.evaluation.finite_horizon import SHRINKAGE, Counts
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 from groundschool.evaluation.states import first_rows
-from groundschool.policies.support import row_keys
+from groundschool.policies.places import row_keys
 
 WEIGHTS = (0.25, 1.0, 4.0, 16.0)  # rows that a forecast may count for
 _MOST = 16  # displacements an action

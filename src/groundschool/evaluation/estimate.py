@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundschool.errors import InputError
+from groundschool.evaluation.forecast import Forecast
 from groundschool.evaluation.intervals import finite_or_none
 
 Assurance = Literal["exact", "finite-sample", "asymptotic", "heuristic"]
@@ -40,6 +41,8 @@ class Estimation:
         Why it may not be relied on: whole sentences with their figures. Empty where this estimator sees none.
     notes : tuple of str
         Assumptions and choices that a reader must know, and that do not speak against it.
+    forecast : callable without parameters to (Forecast or None), or None
+        How it would go on with more episodes; None where widths may be taken to shrink as those of means do.
     """
 
     value: float
@@ -51,6 +54,7 @@ class Estimation:
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    forecast: Callable[[], Forecast | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class Estimate:
         One-sided bounds as they may be relied on.
     values : (E,) float64 or None
         One number an episode whose mean is the value.
+    forecast : callable without parameters to (Forecast or None), or None
+        How it would go on with more episodes, where that is no matter of the root of their number.
     """
 
     of: str
@@ -134,6 +140,7 @@ class Estimate:
     possible: tuple[float, float]
     bounds: Bounds = field(repr=False)
     values: NDArray[np.float64] | None = field(repr=False, default=None)
+    forecast: Callable[[], Forecast | None] | None = field(repr=False, default=None)
 
     def __str__(self) -> str:
         """What a reader may rely on, in a few lines."""

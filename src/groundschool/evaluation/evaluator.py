@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-import operator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from groundschool.data import Dataset
-from groundschool.errors import InputError, suggest
+from groundschool.errors import InputError, suggest, whole_number
 from groundschool.evaluation import pairing
 from groundschool.evaluation._checks import policy_name
 from groundschool.evaluation.behavior import resolve_behavior
@@ -57,7 +56,7 @@ class Evaluator:
             raise InputError("the log has continuous actions, and only discrete actions can be evaluated so far.")
         self.log = log
         self.discount = _discount(discount)
-        self.seed = _seed(seed)
+        self.seed = whole_number(seed, "seed", 0)
         self._given = behavior
         self._self_tests: dict[Question, Diagnosis] = {}
 
@@ -157,6 +156,7 @@ class Evaluator:
             possible=possible,
             bounds=bounds,
             values=found.values,
+            forecast=found.forecast,
         )
 
     def _choose(self, method: str) -> tuple[str, tuple[str, ...]]:
@@ -234,6 +234,7 @@ def _worst_of(least: Estimation, most: Estimation, cut: int, problem: Problem) -
         standard_error=max(least.standard_error, most.standard_error),
         bounds=lambda tail: (least.bounds(tail)[0], most.bounds(tail)[1]),
         values=None if least.values is None or most.values is None else (least.values + most.values) / 2.0,
+        forecast=None,
         reasons=tuple(dict.fromkeys((*least.reasons, *most.reasons))),
         diagnostics={
             **most.diagnostics,
@@ -290,13 +291,3 @@ def _discount(discount: float) -> float:
     if isinstance(discount, bool) or not isinstance(discount, int | float | np.number) or not 0.0 < discount <= 1.0:
         raise InputError(f"discount is {discount!r}, expected a number above 0 and at most 1.")
     return float(discount)
-
-
-def _seed(seed: int) -> int:
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise InputError(f"seed is {seed!r}, expected a whole number >= 0.") from None
-    if number < 0:
-        raise InputError(f"seed is {seed!r}, expected a whole number >= 0.")
-    return number

@@ -19,16 +19,17 @@ import numpy as np
 
 from groundschool.data import Dataset
 from groundschool.errors import InputError
-from groundschool.evaluation.bounds.betting import betting_lower
+from groundschool.evaluation.bounds.betting import betting_lower, forecast_lowers
 from groundschool.evaluation.bounds.influence import influence_bounds, standard_error
-from groundschool.evaluation.bounds.stopping import Stopping, coarse_stopping, largest_ratios
-from groundschool.evaluation.bounds.wagers import all_wagers, paired_wagers
+from groundschool.evaluation.bounds.wagers import paired_wagers
 from groundschool.evaluation.diagnostics.support import behavior_by_state
 from groundschool.evaluation.estimate import Estimation
-from groundschool.evaluation.estimators._bounded import Weighted
+from groundschool.evaluation.estimators import marginal_dr
+from groundschool.evaluation.estimators.betting import Offered
 from groundschool.evaluation.estimators.marginal_dr import cross_fit
 from groundschool.evaluation.finite_horizon import SHRINKAGE
-from groundschool.evaluation.problem import FloatArray, Problem
+from groundschool.evaluation.forecast import Forecast, imagined
+from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 
 ASSURANCES = ("finite-sample", "asymptotic")
 
@@ -80,18 +81,15 @@ def paired(assurance: str, cases: Cases, found: Estimation, settings: Mapping[st
 
 
 def _by_betting(least: Problem, most: Problem, found: Estimation, settings: Mapping[str, Any]) -> Estimation:
-    weighted = Weighted(least, settings["seed"])
+    ratio_cap, seed = settings.get("ratio_cap"), settings["seed"]
+    weighted = Offered(least, ratio_cap, seed)
     low, high = least.low, least.high
     span, known = high - low, dict[float, tuple[float, float]]()
-    largest = largest_ratios(least, settings.get("ratio_cap"))
-    stopping = None if largest is None else Stopping(least, largest)
-    steady = None if stopping is not None else coarse_stopping(least)
     little, much = (np.clip(problem.returns, low, high) for problem in (least, most))
 
     def lower(of_policy: FloatArray, of_logger: FloatArray, tail: float) -> float:
-        taken = weighted.taken
-        wagers = all_wagers(weighted.weights, of_policy, taken, stopping, steady, least.usual_weight)
-        return betting_lower(paired_wagers(wagers, of_logger, taken), tail, ceiling=2.0) - 1.0
+        wagers = paired_wagers(weighted.wagers(of_policy), of_logger, weighted.taken)
+        return betting_lower(wagers, tail, ceiling=2.0) - 1.0
 
     def bounds(tail: float) -> tuple[float, float]:
         if tail not in known:
@@ -115,7 +113,36 @@ def _by_betting(least: Problem, most: Problem, found: Estimation, settings: Mapp
         bounds=(lambda tail: (-span, span)) if blocked else bounds,
         interval="betting on paired episodes",
         values=values,
+        forecast=(lambda: _forecast(least, ratio_cap, seed)) if least is most and not blocked else None,
     )
+
+
+def _forecast(problem: Problem, ratio_cap: float | None, seed: int) -> Forecast | None:
+    """Forecast bounds on a gain as `betting` does those on a return."""
+    others = imagined(problem, seed)
+    if others is None:
+        return None
+    offered = Offered(others, ratio_cap, seed)
+    span = problem.high - problem.low
+    sums = np.clip((others.returns - problem.low) / span, 0.0, 1.0)
+    total = float(offered.weights.sum())
+    if not total:
+        return None
+    center = span * (float(offered.weights @ sums) / total - float(sums.mean()))
+
+    def forecast(outcomes: FloatArray, tail: float, episodes: IntArray) -> FloatArray:
+        wagers = paired_wagers(offered.wagers(outcomes), outcomes, offered.taken)
+        return np.asarray(span * (forecast_lowers(wagers, tail, episodes) - 1.0))
+
+    def widths(tail: float, episodes: IntArray) -> tuple[FloatArray, FloatArray]:
+        low, high = forecast(sums, tail, episodes), -forecast(1.0 - sums, tail, episodes)
+        return np.maximum(center - low, 0.0), np.maximum(high - center, 0.0)
+
+    known = marginal_dr.estimate(problem, seed=seed)
+    assert known.values is not None
+    error = standard_error(known.values - problem.returns, problem.units)
+    beside = known.standard_error - float(known.diagnostics["influence_error"])
+    return Forecast(known.value - float(problem.returns.mean()), error + beside, widths, others.n_episodes)
 
 
 def _by_influence(cases: Cases, found: Estimation, settings: Mapping[str, Any]) -> Estimation:

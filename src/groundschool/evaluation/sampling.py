@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from groundschool.data import Dataset
-from groundschool.errors import InputError
+from groundschool.errors import InputError, whole_number
 from groundschool.evaluation._checks import checked_probabilities, require_actions
 from groundschool.evaluation.tabular import TabularModel
 
@@ -83,7 +82,7 @@ class Sampler:
         -------
         Dataset
         """
-        episodes, seed = _whole(episodes, "episodes", 1), _whole(seed, "seed", 0)
+        episodes, seed = whole_number(episodes, "episodes", 1), whole_number(seed, "seed", 0)
         rng = np.random.default_rng(seed)
         outcome, lengths = self._walk(episodes, rng)
         model, last = self.model, np.cumsum(lengths) - 1
@@ -212,9 +211,3 @@ def _draw(distribution: FloatArray, n: int, rng: np.random.Generator) -> IntArra
     upto = np.cumsum(distribution[support])
     place = np.searchsorted(upto, rng.random(n) * upto[-1], side="right")
     return np.asarray(support[np.minimum(place, len(support) - 1)])
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
-        raise InputError(f"{name} is {value!r}, expected a whole number >= {least}.")
-    return operator.index(value)

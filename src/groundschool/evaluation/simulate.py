@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from groundschool.data import Dataset
 from groundschool.data.expressions import Expression
-from groundschool.errors import GroundschoolError, InputError
+from groundschool.errors import GroundschoolError, InputError, whole_number
 from groundschool.evaluation._checks import checked_probabilities, require_actions
 from groundschool.evaluation.episode_costs import EpisodeCosts
 from groundschool.evaluation.episode_rows import Rows
@@ -81,9 +80,9 @@ def simulate(
         no distribution, costs or masks given in some steps only, an episode that never ends, and an environment that
         raises an error of its own, which then is the cause.
     """
-    episodes = _whole(episodes, "episodes", 1)
-    seed = _whole(seed, "seed", 0)
-    max_steps = _whole(max_steps, "max_steps", 1)
+    episodes = whole_number(episodes, "episodes", 1)
+    seed = whole_number(seed, "seed", 0)
+    max_steps = whole_number(max_steps, "max_steps", 1)
     require_steppable(env, policy)
     if _has_own_simulator(env):
         result: Simulation = env.unwrapped.simulate(policy, episodes, seed)  # type: ignore[attr-defined]
@@ -313,13 +312,3 @@ def env_name(env: gym.Env[Any, Any]) -> str:
     """Return the id of an environment, or the name of its class."""
     spec = getattr(env, "spec", None)
     return spec.id if spec is not None else type(env.unwrapped).__name__
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is {value!r}, expected a whole number >= {least}.") from None
-    if isinstance(value, bool) or number < least:
-        raise InputError(f"{name} is {value!r}, expected a whole number >= {least}.")
-    return number

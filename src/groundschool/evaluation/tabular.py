@@ -7,7 +7,6 @@ ch. 4). Nothing is discounted unless a function says so.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from groundschool.errors import InputError
+from groundschool.errors import InputError, whole_number
 from groundschool.evaluation._checks import checked_probabilities, require_actions
 
 FloatArray = NDArray[np.float64]
@@ -131,9 +130,7 @@ class TabularModel:
                 raise InputError(
                     f"cost {name!r} is negative in {int((cost < 0).sum())} transitions: costs must be >= 0."
                 )
-        horizon = self.horizon
-        if isinstance(horizon, bool) or not hasattr(horizon, "__index__") or operator.index(horizon) < 1:
-            raise InputError(f"horizon is {horizon!r}, expected a whole number >= 1.")
+        horizon = whole_number(self.horizon, "horizon", 1)
         observations = np.arange(states) if self.observations is None else np.asarray(self.observations)
         if observations.ndim == 0 or len(observations) != states:
             raise InputError(f"observations have shape {observations.shape}, expected {states} rows, one a state.")
@@ -143,7 +140,7 @@ class TabularModel:
             "costs": costs,
             "terminal": terminal,
             "initial": initial,
-            "horizon": operator.index(horizon),
+            "horizon": horizon,
             "observations": observations,
             "ends": _ends(self.ends, terminal),
         }

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundschool.errors import InputError
+from groundschool.policies.places import Places
 
 FloatArray = NDArray[np.float64]
 _BLOCK_NUMBERS = 2_000_000
@@ -42,27 +43,17 @@ class Counted:
             raise InputError("novelty: expected a count for each logged observation, and a least count of 1 or more.")
 
     @cached_property
-    def _order(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        keys = keys_of(self.observations)
-        order = np.argsort(keys, kind="stable")
-        return order, keys[order]
-
-    @cached_property
-    def _rows(self) -> dict[tuple[float | None, ...], int]:
-        rows = self.observations.reshape(len(self.observations), -1).tolist()
-        return {_key(values): row for row, values in enumerate(rows)}
+    def _places(self) -> Places:
+        return Places(self.observations)
 
     def locate(self, observations: NDArray[Any]) -> NDArray[np.int64]:
         """Return the row of each observation among the logged ones, -1 for novel ones; shape (N,)."""
-        order, table = self._order
-        keys = keys_of(observations)
-        places = np.minimum(np.searchsorted(table, keys), len(table) - 1)
-        rows = order[places]
-        return np.where((table[places] == keys) & (self.episodes[rows] >= self.least), rows, -1)
+        rows, seen = self._places.locate(observations)
+        return np.where(seen & (self.episodes[rows] >= self.least), rows, -1)
 
     def locate_one(self, values: Sequence[float]) -> int:
         """Return the row of one observation, given as its numbers in a list; -1 if it is novel."""
-        row = self._rows.get(_key(values), -1)
+        row = self._places.locate_one(values)
         return row if row >= 0 and self.episodes[row] >= self.least else -1
 
     def describe(self) -> str:
@@ -166,17 +157,3 @@ def rebuild(facts: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Counted 
         raise InputError(f"novelty of kind {facts['kind']!r} is unknown to this version. Upgrade groundschool.")
     center, scale, references = (tensors[f"novelty.{name}"] for name in ("center", "scale", "references"))
     return Measured(center, scale, references, float(facts["threshold"]))
-
-
-def _key(values: Sequence[float]) -> tuple[float | None, ...]:
-    """Return what is equal for equal observations; a NaN is not equal to itself."""
-    return tuple([None if value != value else value for value in values])
-
-
-def keys_of(observations: NDArray[Any]) -> NDArray[Any]:
-    """Return one sortable key a row; -0.0 is 0.0, and a blank is a value of its own."""
-    if observations.ndim == 1:
-        return observations.astype(np.int64)
-    flat = np.array(observations.reshape(len(observations), -1), dtype=np.float64, order="C") + 0.0
-    flat[np.isnan(flat)] = np.nan
-    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from groundschool.errors import InputError
-from groundschool.policies.support import row_keys
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -24,8 +25,8 @@ class Places:
     Attributes
     ----------
     rows : (U, d) float64 or (U,) int64
-        In sorted order of their bytes. State ids of a log with masks are numbers of the first column; the masks are
-        the last columns.
+        In any order, each once. State ids of a log with masks are numbers of the first column; the masks are the last
+        columns.
     masked : int
         How many of the columns are a mask: the number of actions, or 0.
     """
@@ -35,7 +36,7 @@ class Places:
 
     @classmethod
     def of(cls, observations: ArrayLike, masks: ArrayLike | None) -> tuple[Places, IntArray]:
-        """Return the distinct places among M observations, and the first row of each, (U,)."""
+        """Return the distinct places among M observations, in the order of their bytes; the first row of each, (U,)."""
         masked = 0 if masks is None else np.asarray(masks).shape[1]
         rows = _joined(np.asarray(observations), masks, masked)
         if not len(rows):
@@ -43,7 +44,19 @@ class Places:
         _, first = np.unique(row_keys(rows), return_index=True)
         return cls(rows[first], masked), first.astype(np.int64)
 
-    def locate(self, observations: ArrayLike, masks: ArrayLike | None) -> tuple[IntArray, BoolArray]:
+    @cached_property
+    def _keys(self) -> tuple[IntArray, NDArray[Any]]:
+        """The order of the places by their keys, and the keys in it."""
+        keys = row_keys(self.rows)
+        order = np.argsort(keys, kind="stable").astype(np.int64)
+        return order, keys[order]
+
+    @cached_property
+    def _by_value(self) -> dict[tuple[float | None, ...], int]:
+        rows = self.rows[:, None] if self.rows.ndim == 1 else self.rows
+        return {_key(values): place for place, values in enumerate(rows.tolist())}
+
+    def locate(self, observations: ArrayLike, masks: ArrayLike | None = None) -> tuple[IntArray, BoolArray]:
         """Return the place of each observation (0 where it is none) and whether it is one; (N,) each."""
         asked = np.asarray(observations)
         if self.masked and masks is None:
@@ -56,10 +69,15 @@ class Places:
             )
         if not len(self.rows):
             return np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_)
-        keys, table = row_keys(rows), row_keys(self.rows)
-        found = np.minimum(np.searchsorted(table, keys), len(table) - 1)
-        seen = np.asarray(table[found] == keys)
-        return np.where(seen, found, 0), seen
+        order, table = self._keys
+        keys = row_keys(rows)
+        at = np.minimum(np.searchsorted(table, keys), len(table) - 1)
+        seen = np.asarray(table[at] == keys)
+        return np.where(seen, order[at], 0), seen
+
+    def locate_one(self, values: Sequence[float]) -> int:
+        """Return the place of one observation (and mask), given as its numbers in a list; -1 if it is none."""
+        return self._by_value.get(_key(values), -1)
 
     def take(self, which: BoolArray) -> Places:
         """Return some of the places, (U,) bool."""
@@ -82,3 +100,17 @@ def _joined(observations: NDArray[Any], masks: ArrayLike | None, masked: int) ->
 
 def _flat(observations: NDArray[Any]) -> FloatArray:
     return observations.reshape(len(observations), math.prod(observations.shape[1:])).astype(np.float64)
+
+
+def row_keys(observations: NDArray[Any]) -> NDArray[Any]:
+    """Return one sortable key a row, equal for equal rows: -0.0 is 0.0, and a blank is a value of its own."""
+    if observations.ndim == 1:
+        return observations
+    flat = np.ascontiguousarray(_flat(observations) + 0.0)
+    flat[np.isnan(flat)] = np.nan  # NaNs come in many bits
+    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+
+
+def _key(values: Sequence[float]) -> tuple[float | None, ...]:
+    """Return what is equal for equal observations; a NaN is not equal to itself."""
+    return tuple([None if value != value else value for value in values])

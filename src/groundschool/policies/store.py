@@ -17,7 +17,6 @@ from groundschool.policies.encoding import Encoder
 from groundschool.policies.guard import Guard
 from groundschool.policies.guarded import GuardedPolicy
 from groundschool.policies.intake import Intake
-from groundschool.policies.logged import LoggedPolicy
 from groundschool.policies.network import Layers, NetworkPolicy
 from groundschool.policies.places import Places
 from groundschool.policies.policy import DiscretePolicy, GreedyPolicy
@@ -158,10 +157,6 @@ def _constant(tensors: bundle.Tensors, facts: Facts) -> ConstantPolicy:
     return ConstantPolicy(facts["action"], facts["n_actions"], name=facts["name"])
 
 
-def _logged(tensors: bundle.Tensors, facts: Facts) -> LoggedPolicy:
-    return LoggedPolicy(tensors["observations"], tensors["counts"], tuple(facts["shape"]), name=facts["name"])
-
-
 def _guarded(tensors: bundle.Tensors, facts: Facts) -> GuardedPolicy:
     parts: dict[str, bundle.Tensors] = {"policy": {}, "fallback": {}, "guard": {}}
     for name, tensor in tensors.items():
@@ -183,6 +178,5 @@ _KINDS: dict[str, Callable[[bundle.Tensors, Facts], DiscretePolicy]] = {
     "reweighted": _reweighted,
     "greedy": _greedy,
     "constant": _constant,
-    "logged": _logged,
     "guarded": _guarded,
 }

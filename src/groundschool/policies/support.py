@@ -9,12 +9,14 @@ always supported. A state the log never saw supports every action: there the net
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from groundschool.policies.encoding import few_whole_numbers
+from groundschool.policies.places import Places, row_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +40,11 @@ class Support:
 
     def locate(self, observations: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the row of each observation (0 where unseen) and whether it was seen; both shape (N,)."""
-        keys = row_keys(np.asarray(observations).astype(self.observations.dtype))
-        table = row_keys(self.observations)
-        rows = np.minimum(np.searchsorted(table, keys), len(table) - 1)
-        seen = table[rows] == keys
-        return np.where(seen, rows, 0), seen
+        return self._places.locate(observations)
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.observations)
 
 
 def is_discrete(observations: NDArray[Any]) -> bool:
@@ -70,19 +72,9 @@ def fit_support(
     min_share : float in [0, 1]
         Fewest times relative to the state's most frequent action.
     """
-    x = np.asarray(observations)
-    flat = x.astype(np.int64) if x.ndim == 1 else x.reshape(len(x), -1).astype(np.float64)
-    _, first, inverse = np.unique(row_keys(flat), return_index=True, return_inverse=True)
-    counts = np.bincount(inverse * n_actions + np.asarray(actions), minlength=len(first) * n_actions)
-    counts = counts.reshape(len(first), n_actions)
+    places, _ = Places.of(observations, None)
+    place, _ = places.locate(observations)
+    counts = np.bincount(place * n_actions + np.asarray(actions), minlength=len(places.rows) * n_actions)
+    counts = counts.reshape(-1, n_actions)
     most = counts.max(axis=1, keepdims=True)
-    return Support(flat[first], ((counts >= min_count) & (counts >= min_share * most)) | (counts == most))
-
-
-def row_keys(observations: NDArray[Any]) -> NDArray[Any]:
-    """Return one sortable key a row."""
-    if observations.ndim == 1:
-        return observations
-    flat = np.ascontiguousarray(observations.reshape(len(observations), -1).astype(np.float64) + 0.0)
-    flat[np.isnan(flat)] = np.nan  # a blank is a value of its own, and NaNs come in many bits
-    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+    return Support(places.rows, ((counts >= min_count) & (counts >= min_share * most)) | (counts == most))

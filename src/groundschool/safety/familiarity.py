@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from groundschool.data import Dataset
 from groundschool.policies import schema as schemas
-from groundschool.policies.novelty import Counted, Measured, keys_of
+from groundschool.policies.novelty import Counted, Measured
+from groundschool.policies.places import row_keys
 from groundschool.policies.schema import Schema
 
 FloatArray = NDArray[np.float64]
@@ -163,7 +164,7 @@ def _spread(flat: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _visits(observations: NDArray[Any], episode: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return a row of each distinct observation, and the number of episodes that hold it; both (U,)."""
-    _, first, code = np.unique(keys_of(observations), return_index=True, return_inverse=True)
+    _, first, code = np.unique(row_keys(observations), return_index=True, return_inverse=True)
     code = code.reshape(-1).astype(np.int64)
     pairs = np.unique(code * (int(episode.max()) + 1) + episode)
     return first, np.bincount(pairs // (int(episode.max()) + 1), minlength=len(first))

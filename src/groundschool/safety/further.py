@@ -7,49 +7,80 @@ import math
 import numpy as np
 from scipy import stats
 
+from groundschool.evaluation.estimate import Estimate
+from groundschool.evaluation.forecast import Forecast
+from groundschool.evaluation.problem import FloatArray, IntArray
+
 POWER = 0.8
-ASYMPTOTIC = 1 / 2
-WEIGHTED = 1 / 3  # of bounds from weights, the largest of which are seen late: found in simulated studies
 _MOST = 1_000  # times the episodes there are: beyond that no number is plausible
 _ROLLED_OUT = 10_000_000
+_NOTHING = 1e-100
 
 
 def logged_episodes(
-    value: float,
-    bound: float,
+    forecast: Forecast,
     threshold: float,
-    standard_error: float,
     episodes: int,
     *,
-    rate: float = ASYMPTOTIC,
+    below: float | None,
+    above: float | None,
     power: float = POWER,
 ) -> int | None:
-    """Return how many more logged episodes would carry a bound past a threshold.
+    """Return how many more logged episodes would show on which side of a threshold the truth is.
 
-    The bound is to pass the threshold with probability `power` if the estimate is right, for which it must have room
-    for the error that the next estimate will have.
+    The least number of two digits at which one of both bounds is past the threshold with probability `power`, over
+    where the truth may be and where the bound may fall (O'Hagan, Stevens & Campbell 2005, doi:10.1002/pst.175, call it
+    assurance).
 
     Parameters
     ----------
-    value, bound, threshold : float
-        The estimate, its one-sided bound at the level of the next look, on the side of the threshold, and that.
-    standard_error : float
+    forecast : Forecast
+    threshold : float
     episodes : int
-        That the bound rests on.
-    rate : float
-        Widths shrink with the number of episodes to minus this power.
+        That there are.
+    below, above : float or None
+        How often the upper bound that would show the truth below the threshold may miss, and the lower one that would
+        show it above; None where that would show nothing.
     power : float
 
     Returns
     -------
     int or None
-        Rounded up to two digits; None where no number up to a thousand times as many is enough.
+        None where no number that the forecast reaches, up to a thousand times as many, is enough.
     """
-    gap = abs(threshold - value)
-    width = abs(bound - value) + float(stats.norm.ppf(power)) * standard_error
-    if not math.isfinite(width) or not math.isfinite(gap) or gap * _MOST**rate < width:
+    if not math.isfinite(forecast.value) or not math.isfinite(forecast.standard_error):
         return None
-    return rounded_up(max(episodes * (width / gap) ** (1.0 / rate) - episodes, 1.0))
+    further = _numbers(min(_MOST * episodes, forecast.reach - episodes))
+    if not len(further):
+        return None
+    gap, decided = threshold - forecast.value, np.zeros(len(further))
+    for tail, side in ((below, 1), (above, 0)):
+        if tail is not None:
+            width = forecast.widths(tail, episodes + further)[side]
+            bounded = np.isfinite(width)
+            width = np.where(bounded, width, 0.0)
+            spread = np.hypot(forecast.standard_error, width / stats.norm.isf(tail))
+            room = (gap if side else -gap) - width
+            decided += bounded * stats.norm.cdf(room / np.maximum(spread, _NOTHING))
+    enough = decided >= power
+    return int(further[np.argmax(enough)]) if enough.any() else None
+
+
+def by_rate(estimate: Estimate, value: float, rate: float) -> Forecast:
+    """Forecast that bounds come nearer to a value as the number of episodes, to minus this power, goes down."""
+
+    def widths(tail: float, episodes: IntArray) -> tuple[FloatArray, FloatArray]:
+        lower, upper = estimate.bounds(tail)
+        shrunk = (estimate.n_episodes / episodes) ** rate
+        return abs(value - lower) * shrunk, abs(upper - value) * shrunk
+
+    return Forecast(value, estimate.standard_error, widths, (_MOST + 1) * estimate.n_episodes)
+
+
+def _numbers(most: int) -> IntArray:
+    """Return the whole numbers of two digits, up to one."""
+    found = np.concatenate([np.arange(1, 10), *(np.arange(10, 100) * 10**power for power in range(8))])
+    return found[found <= most]
 
 
 def rolled_out_episodes(value: float, limit: float, tail: float, power: float = POWER) -> int | None:
@@ -61,7 +92,7 @@ def rolled_out_episodes(value: float, limit: float, tail: float, power: float = 
     value = min(max(value, 0.0), 1.0)
     if value == limit or math.isnan(value):
         return None
-    n = np.concatenate([np.arange(1, 10), *(np.arange(10, 100) * 10**power for power in range(6))])
+    n = _numbers(_ROLLED_OUT)
     if value < limit:
         # The upper bound from k events is at most the limit where k or fewer are as rare as that under the limit.
         most = stats.binom.ppf(tail, n, limit)

@@ -23,15 +23,9 @@ from groundschool.evaluation.estimate import Bounds, Estimate
 from groundschool.evaluation.evaluator import Evaluator
 from groundschool.evaluation.pose import Behavior, pose
 from groundschool.evaluation.question import Question
+from groundschool.safety.advice import advised, in_words, needed
 from groundschool.safety.constraints import Constraint
 from groundschool.safety.criteria import LOGGER, STRENGTH, Criteria, Required
-from groundschool.safety.further import (
-    ASYMPTOTIC,
-    WEIGHTED,
-    logged_episodes,
-    rolled_out_episodes,
-    rolled_out_returns,
-)
 from groundschool.safety.identity import fingerprint
 from groundschool.safety.sentences import about, assumptions, conclusion
 from groundschool.safety.verdict import Decision, Finding, Status, Verdict
@@ -119,25 +113,23 @@ def decide(
     holdout: Dataset, policy: Any, estimates: Mapping[str, Estimate], criteria: Criteria, *, look: int = 1
 ) -> Verdict:
     """Hold estimates against limits, and put the verdict in sentences."""
-    tail = criteria.tail(look)
-    following = criteria.tail(look + 1) if look < criteria.looks else tail
-    n, spread = len(criteria.names), float(np.std(holdout.returns))
-    levels = _Levels(tail, tail / n, following, following / n, spread)
+    tail, spread = criteria.tail(look), float(np.std(holdout.returns))
     findings = [
-        _finding(str(limit), limit.limit, estimates[limit.of], criteria, levels, limit=limit)
+        _finding(str(limit), limit.limit, estimates[limit.of], criteria, look, spread, limit=limit)
         for limit in criteria.constraints
     ]
     if criteria.baseline is not None:
         words, threshold = _asked_of_return(criteria)
-        findings.append(_finding(words, threshold, estimates[criteria.names[-1]], criteria, levels))
+        findings.append(_finding(words, threshold, estimates[criteria.names[-1]], criteria, look, spread))
     decision = _decision(findings)
-    logged, rolled_out = _further(decision, findings)
+    undecided = decision == "INSUFFICIENT EVIDENCE"
+    logged, rolled_out = needed(findings) if undecided else (None, None)
     return Verdict(
         decision=decision,
         reasons=(
             conclusion(decision, policy_name(policy), findings, holdout.n_episodes, tail),
             *dict.fromkeys(reason for finding in findings for reason in finding.reasons),
-            *_what_next(decision, logged, rolled_out),
+            *([in_words(logged, rolled_out)] if undecided else []),
         ),
         findings=tuple(findings),
         criteria=criteria,
@@ -151,20 +143,6 @@ def decide(
         logged=logged,
         rolled_out=rolled_out,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Levels:
-    """How often bounds may miss: those that show a criterion and those against it, in this look and in the next.
-
-    Beside them how far the logger's returns spread, for want of the policy's.
-    """
-
-    show: float
-    against: float
-    next_show: float
-    next_against: float
-    deviation: float = math.nan
 
 
 def _asked_of_return(criteria: Criteria) -> tuple[str, float]:
@@ -207,11 +185,17 @@ def _finding(
     threshold: float,
     estimate: Estimate,
     criteria: Criteria,
-    levels: _Levels,
+    look: int,
+    deviation: float,
     limit: Constraint | None = None,
 ) -> Finding:
-    """Hold an estimate against a threshold: an upper bound of a cost, a lower bound of a return."""
-    show, against = _sides(estimate.bounds, limit is not None, levels.show, levels.against)
+    """Hold an estimate against a threshold: an upper bound of a cost, a lower bound of a return.
+
+    Bounds against a criterion share what may be missed, so that one violation is found as seldom by mistake.
+    """
+    tail = criteria.tail(look)
+    shared = tail / len(criteria.names)
+    show, against = _sides(estimate.bounds, limit is not None, tail, shared)
     strong = STRENGTH[estimate.assurance] >= STRENGTH[criteria.assurance]
     sign = 1.0 if limit is not None else -1.0
     status: Status = "undecided"
@@ -221,8 +205,8 @@ def _finding(
         status = "shown"
     finding = Finding(estimate.of, criterion, status, estimate.value, threshold, show, against, estimate, ())
     if status == "undecided":
-        finding = _with_advice(finding, levels, strong)
-    return dataclasses.replace(finding, reasons=about(finding, criteria, levels.show, levels.against, limit))
+        finding = advised(finding, criteria, look, can_show=strong, deviation=deviation)
+    return dataclasses.replace(finding, reasons=about(finding, criteria, tail, shared, limit))
 
 
 def _sides(bounds: Bounds, is_cost: bool, show: float, against: float) -> tuple[float, float]:
@@ -231,89 +215,12 @@ def _sides(bounds: Bounds, is_cost: bool, show: float, against: float) -> tuple[
     return (upper, lower) if is_cost else (lower, upper)
 
 
-def _with_advice(finding: Finding, levels: _Levels, strong: bool) -> Finding:
-    """Say how many further episodes would plausibly decide, where the cut ones leave anything to decide."""
-    estimate, threshold = finding.estimate, finding.threshold
-    value = _value_that_matters(finding)
-    if math.isnan(value):
-        return finding
-    good = (value <= threshold) if finding.is_cost else (value >= threshold)
-    logged: int | None = None
-    if estimate.trusted and (strong or not good):
-        show, against = _sides(estimate.bounds, finding.is_cost, levels.next_show, levels.next_against)
-        bound = show if good else against
-        rate = WEIGHTED if estimate.assurance == "finite-sample" else ASYMPTOTIC
-        error = estimate.standard_error
-        logged = logged_episodes(value, bound, threshold, error, estimate.n_episodes, rate=rate)
-    tail = levels.show if good else levels.against
-    if finding.of.startswith("probability:"):
-        rolled_out = rolled_out_episodes(value, threshold, tail)
-    elif finding.of.startswith("cost:"):
-        rolled_out = None
-    else:
-        rolled_out = rolled_out_returns(value, threshold, levels.deviation, tail)
-    return dataclasses.replace(finding, logged=logged, rolled_out=rolled_out)
-
-
-def _value_that_matters(finding: Finding) -> float:
-    """Return the estimate; where episodes were cut, that end of what they leave open which is nearer the threshold.
-
-    NaN where the threshold is between the ends: more such episodes do not bring them together.
-    """
-    cut = finding.estimate.diagnostics.get("censored")
-    if not cut:
-        return finding.value
-    low, high = sorted((float(cut["value_if_least"]), float(cut["value_if_most"])))
-    if low <= finding.threshold <= high:
-        return math.nan
-    return high if high < finding.threshold else low
-
-
 def _decision(findings: Sequence[Finding]) -> Decision:
     if any(finding.status == "violated" for finding in findings):
         return "NO-GO"
     if all(finding.status == "shown" for finding in findings):
         return "GO"
     return "INSUFFICIENT EVIDENCE"
-
-
-def _further(decision: Decision, findings: Sequence[Finding]) -> tuple[int | None, int | None]:
-    """Return what would decide: all that is undecided for GO; one violation that seems near is enough for NO-GO."""
-    if decision != "INSUFFICIENT EVIDENCE":
-        return None, None
-    undecided = [finding for finding in findings if finding.status == "undecided"]
-    return _needed([one.logged for one in undecided], undecided), _needed(
-        [one.rolled_out for one in undecided], undecided
-    )
-
-
-def _needed(numbers: Sequence[int | None], findings: Sequence[Finding]) -> int | None:
-    violations = [
-        number for number, one in zip(numbers, findings, strict=True) if number is not None and _looks_violated(one)
-    ]
-    if violations:
-        return min(violations)
-    known = [number for number in numbers if number is not None]
-    return max(known) if known and len(known) == len(numbers) else None
-
-
-def _looks_violated(finding: Finding) -> bool:
-    if not finding.estimate.trusted:
-        return False
-    return finding.value > finding.threshold if finding.is_cost else finding.value < finding.threshold
-
-
-def _what_next(decision: Decision, logged: int | None, rolled_out: int | None) -> tuple[str, ...]:
-    if decision != "INSUFFICIENT EVIDENCE":
-        return ()
-    if logged is None and rolled_out is None:
-        return (
-            "No number of further episodes of this logger would plausibly decide: another policy, another limit or "
-            "another logger might.",
-        )
-    said = [] if logged is None else [f"about {logged:,} further episodes of the same logger"]
-    said += [] if rolled_out is None else [f"about {rolled_out:,} episodes of this policy rolled out under control"]
-    return (f"What would plausibly decide: {', or '.join(said)}.",)
 
 
 def require_judgeable(holdout: Dataset, policy: Any, criteria: Criteria, *, behavior: Any = None) -> None:

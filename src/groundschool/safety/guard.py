@@ -18,9 +18,9 @@ from groundschool.errors import InputError, suggest
 from groundschool.evaluation._checks import require_actions
 from groundschool.evaluation.diagnostics.overlap import training_records
 from groundschool.policies.constant import ConstantPolicy
+from groundschool.policies.counted import CountedPolicy
 from groundschool.policies.guard import Guard
 from groundschool.policies.guarded import GuardedPolicy
-from groundschool.policies.logged import LoggedPolicy
 from groundschool.policies.monitor import Limit
 from groundschool.policies.novelty import Counted, Measured
 from groundschool.policies.policy import Policy
@@ -224,7 +224,7 @@ def _fallback(fallback: Any, log: Dataset, novelty: Counted | Measured, counts: 
                 'fallback "logged" counts what was logged in an observation, and these are measured. Pass an action, '
                 'or a policy that a bundle can hold, such as gs.train(log, "bc").'
             )
-        return LoggedPolicy(novelty.observations, counts, log.observations.shape[1:])
+        return CountedPolicy.as_logged(novelty.observations, counts)
     if isinstance(fallback, int | np.integer) and not isinstance(fallback, bool):
         labels = log.action_labels
         label = labels[fallback] if labels is not None and 0 <= fallback < len(labels) else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundschool.data import Dataset
-from groundschool.errors import DivergenceError, InputError
+from groundschool.errors import DivergenceError, InputError, whole_number
 from groundschool.evaluation.estimators import estimator
 from groundschool.evaluation.evaluator import Evaluator
 from groundschool.safety.candidates import LOGGER, Candidate, Candidates
@@ -185,8 +184,8 @@ def select_with(
 ) -> Selection:
     """Do what `select` does, with answers from another examiner of a part of a log."""
     named, limits = Candidates(candidates), tuple(constraints)
-    seed = _whole(seed, "seed", 0)
-    judged = halves(log, _whole(splits, "splits", 1), seed)
+    seed = whole_number(seed, "seed", 0)
+    judged = halves(log, whole_number(splits, "splits", 1), seed)
     judgements: list[Judgement] = []
     for split, held_out in enumerate(judged):
         examined = examiner(log.select(held_out))
@@ -281,13 +280,3 @@ def _check(log: Dataset, constraints: Sequence[Constraint], confidence: float, d
         raise InputError(f"confidence is {confidence!r}, expected a number from 0.75 to below 1, such as 0.95.")
     if method != "auto":
         estimator(method)
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise InputError(f"{name} is {value!r}, expected a whole number of at least {least}.")
-    return number

@@ -20,6 +20,7 @@ from scipy import special, stats
 
 from groundschool.errors import InputError, suggest
 from groundschool.safety import sequential
+from groundschool.safety.further import POWER, rolled_out_episodes
 
 IntArray = NDArray[np.int64]
 
@@ -28,7 +29,6 @@ Design = Literal["sequential", "fixed"]
 
 NEVER_SAFE = -1
 MOST_EPISODES = 100_000  # nobody plans for more rollouts than this
-_POWER = 0.8
 _STEPS = 400  # numbers of episodes looked at when it is said how many more would decide
 
 
@@ -162,23 +162,16 @@ class StoppingRule:
         """
         if rate == self.limit:
             return None
+        if self.design == "fixed":
+            n = rolled_out_episodes(rate, self.limit, self.tail)
+            return None if n is None or n > MOST_EPISODES else max(n, self.min_episodes)
         for step in np.unique(np.geomspace(1, MOST_EPISODES, _STEPS).astype(np.int64)):
             n = int(step)
-            if rate < self.limit and self._says_safe(int(stats.binom.ppf(_POWER, n, rate)), n):
+            if rate < self.limit and self._shown(sequential.evidence_below, int(stats.binom.ppf(POWER, n, rate)), n):
                 return max(n, self.min_episodes)
-            if rate > self.limit and self._says_harm(int(stats.binom.ppf(1.0 - _POWER, n, rate)), n):
+            if rate > self.limit and self._shown(sequential.evidence_above, int(stats.binom.isf(POWER, n, rate)), n):
                 return n
         return None
-
-    def _says_safe(self, events: int, n: int) -> bool:
-        if self.design == "sequential":
-            return self._shown(sequential.evidence_below, events, n)
-        return bool(special.bdtr(events, n, self.limit) <= self.tail)
-
-    def _says_harm(self, events: int, n: int) -> bool:
-        if self.design == "sequential":
-            return self._shown(sequential.evidence_above, events, n)
-        return bool(events and special.bdtrc(events - 1, n, self.limit) <= self.tail)
 
     def _shown(self, evidence: object, events: int, n: int) -> bool:
         assert callable(evidence)

@@ -103,14 +103,19 @@ def forecast_lower(wagers: Sequence[Wager], tail: float, rounds: int) -> float:
 
     For choosing beforehand what to bet on; no bound itself. Parameters as for `betting_lower`.
     """
+    return float(forecast_lowers(wagers, tail, np.array([rounds]))[0])
+
+
+def forecast_lowers(wagers: Sequence[Wager], tail: float, rounds: NDArray[np.int64]) -> FloatArray:
+    """Do what `forecast_lower` does, for several numbers of units (m,) at once."""
     target, quantile = -math.log(tail), float(stats.norm.isf(tail))
-    found = []
+    best = np.full(len(rounds), -np.inf)
     for wager in wagers:
         payoffs = wager.payoffs(slice(None))
         mean, variance = float(payoffs.mean()), float(payoffs.var())
         rare = _RARE * target * (mean - wager.floor) / rounds
-        found.append(mean - quantile * math.sqrt(variance / rounds) - rare)
-    return max(found)
+        best = np.maximum(best, mean - quantile * np.sqrt(variance / rounds) - rare)
+    return best
 
 
 def mean_bounds(

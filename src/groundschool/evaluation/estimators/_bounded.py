@@ -84,18 +84,20 @@ class Weighted:
         return (lambda tail: (problem.low, problem.high)) if self.blocked else bounds
 
     def _bounds(self, lower: Lower, tail: float) -> tuple[float, float]:
-        problem = self.problem
-        low, high = problem.low, problem.high
-        sums = np.clip(problem.returns, low, high)  # they may pass a declared end by rounding
+        one, other = self.sides(lambda outcomes, ceiling: lower(outcomes, tail, ceiling))
+        # Where they cross, one of them has missed; each still holds as the other's.
+        return min(one, other), max(one, other)
+
+    def sides(self, lower: Callable[[FloatArray, float], Any]) -> tuple[Any, Any]:
+        """Return what a lower bound on means of outcomes, of (outcomes, ceiling), says from below and from above."""
+        low, high = self.problem.low, self.problem.high
+        sums = np.clip(self.problem.returns, low, high)  # they may pass a declared end by rounding
         if not math.isfinite(high):
-            return low + lower(sums - low, tail, math.inf), high
+            return low + lower(sums - low, math.inf), high
         span = high - low
         if span <= 0.0:
             return low, high
-        one = low + span * lower((sums - low) / span, tail, 1.0)
-        other = high - span * lower((high - sums) / span, tail, 1.0)
-        # Where they cross, one of them has missed; each still holds as the other's.
-        return min(one, other), max(one, other)
+        return low + span * lower((sums - low) / span, 1.0), high - span * lower((high - sums) / span, 1.0)
 
     def answer(
         self,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from groundschool.errors import InputError
+from groundschool.errors import InputError, whole_number
 from groundschool.evaluation.bounds.units import unseen_share
 from groundschool.evaluation.estimate import Bounds, Estimation
 from groundschool.evaluation.estimators import fqe_counts
@@ -79,8 +79,8 @@ def estimate(
     if model == "counts" and problem.states is None:
         raise InputError("model='counts' needs few distinct observations, and this log has many: use model='network'.")
     plan = {
-        "steps": _whole(steps, "steps"),
-        "batch_size": _whole(batch_size, "batch_size"),
+        "steps": whole_number(steps, "steps", 1),
+        "batch_size": whole_number(batch_size, "batch_size", 1),
         "hidden": _widths(hidden),
         "learning_rate": _positive(learning_rate, "learning_rate", math.inf),
         "target_rate": _positive(target_rate, "target_rate", 1.0),
@@ -149,16 +149,10 @@ def _members(given: int | None, default: int) -> int:
     return int(given)
 
 
-def _whole(given: Any, name: str) -> int:
-    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
-        raise InputError(f"{name} is {given!r}, expected a whole number of at least 1.")
-    return int(given)
-
-
 def _widths(given: Any) -> tuple[int, ...]:
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise InputError(f"hidden is {given!r}, expected the widths of hidden layers, such as (64, 64).")
-    return tuple(_whole(width, "hidden") for width in given)
+    return tuple(whole_number(width, "hidden", 1) for width in given)
 
 
 def _positive(given: Any, name: str, most: float) -> float:

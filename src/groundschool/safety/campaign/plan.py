@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 
 from groundschool.data.expressions import Expression
 from groundschool.data.validation import check_return_range
-from groundschool.errors import InputError
+from groundschool.errors import InputError, whole_number
 from groundschool.evaluation._checks import policy_name
 from groundschool.evaluation.simulate import cost_name, env_layers, env_name, require_steppable, time_limit
 from groundschool.policies.policy import Policy
@@ -125,7 +124,7 @@ def make_plan(
             f"constraint {constraint.name!r} limits an expected sum, and a campaign counts episodes: it needs "
             'kind="probability".'
         )
-    most, least = _whole(max_episodes, "max_episodes", 1), _whole(min_episodes, "min_episodes", 1)
+    most, least = whole_number(max_episodes, "max_episodes", 1), whole_number(min_episodes, "min_episodes", 1)
     try:
         rule = StoppingRule(constraint.limit, _number(confidence, "confidence"), most, least, design)
     except InputError as error:
@@ -135,12 +134,12 @@ def make_plan(
         environment=_environment_facts(env),
         constraint=constraint,
         rule=rule,
-        seed=_whole(seed, "seed", 0),
+        seed=whole_number(seed, "seed", 0),
         costs=_costs(cost, constraint),
         feature_names=_feature_names(policy),
         return_range=check_return_range(return_range, np.empty(0)),
         predicted=predictions(predicted, constraint.of, policy_name(policy)),
-        max_steps=_whole(max_steps, "max_steps", 1),
+        max_steps=whole_number(max_steps, "max_steps", 1),
         version=metadata.version("groundschool"),
     )
 
@@ -208,16 +207,6 @@ def _feature_names(policy: Any) -> tuple[str, ...]:
             return tuple(feature.name for feature in intake.features)
         policy = getattr(policy, "policy", None)
     return ()
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise InputError(f"{name} is {value!r}, expected a whole number >= {least}.")
-    return number
 
 
 def _number(value: Any, name: str) -> float:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from groundschool.data import Dataset
+from groundschool.data.join import concatenated
 from groundschool.errors import InputError
 from groundschool.evaluation.estimate import Estimate
 from groundschool.evaluation.simulate import single_episode
@@ -110,38 +110,20 @@ def campaign(
     )
     if out is None:
         decision, parts = _run(env, policy, plan, [], None)
-        return conclude(plan, joined(parts, plan), decision)
+        return conclude(plan, _joined(parts, plan), decision)
     with open_campaign(Path(out), plan) as directory:
         decision, parts = _run(env, policy, plan, directory.load(), directory)
-        result = conclude(plan, joined(parts, plan), decision, directory.broken_off, directory.path)
+        result = conclude(plan, _joined(parts, plan), decision, directory.broken_off, directory.path)
         directory.finish(result.dataset, result.to_json())
         return result
 
 
-def joined(parts: Sequence[Dataset], plan: Plan) -> Dataset:
+def _joined(parts: Sequence[Dataset], plan: Plan) -> Dataset:
     """Return the episodes of a campaign as one log."""
     if len(parts) == 1 and parts[0].n_episodes > 1:
         return parts[0]
-
-    def column(name: str) -> Any:
-        columns = [getattr(part, name) for part in parts]
-        return None if columns[0] is None else np.concatenate(columns)
-
-    once = {name: column(name) for name in _OPTIONAL}
-    log = Dataset.from_arrays(
-        *(column(name) for name in _NEEDED),
-        **once,
-        costs={name: np.concatenate([part.costs[name] for part in parts]) for name in parts[0].costs},
-        n_actions=parts[0].n_actions,
-        horizon=plan.horizon or max(part.horizon for part in parts),
-        return_range=parts[0].return_range,
-        features=plan.feature_names or None,
-    )
-    return log
-
-
-_NEEDED = ("observations", "actions", "rewards", "terminated", "truncated")
-_OPTIONAL = ("propensities", "action_masks", "final_observations", "final_action_masks", "episode_ids")
+    horizon = plan.horizon or max(part.horizon for part in parts)
+    return concatenated(parts, horizon=horizon, features=plan.feature_names or None)
 
 
 def _run(
