@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     }
 }
 STOCHASTIC = frozenset({"bc"})
+NAMED_BASELINES = ("logger", "none")
+PATHS: Mapping[str, tuple[str, ...]] = {"data": ("path", "columns"), "gate": ("baseline",)}
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
@@ -229,14 +232,14 @@ class ConstraintConfig(Section):
 class GateConfig(Section):
     """What the chosen policy must show, on held-out episodes that nothing else looks at: the share ``share`` of them.
 
-    On the rest candidates are compared; the best is taken to the gate. ``baseline`` is "logger", a return, or "none";
-    the other keys are those of `groundschool.gate`. With ``certify`` a policy is also made that can be certified from
-    what was logged for training alone: the logger without actions of estimated danger, learned on a third of it and
-    judged by the same limits on the rest, with finite-sample bounds.
+    On the rest candidates are compared; the best is taken to the gate. ``baseline`` is "logger", a return, "none", or
+    the directory of a saved policy; the other keys are those of `groundschool.gate`. With ``certify`` a policy is also
+    made that can be certified from what was logged for training alone: the logger without actions of estimated danger,
+    learned on a third of it and judged by the same limits on the rest, with finite-sample bounds.
     """
 
     constraints: tuple[ConstraintConfig, ...] = ()
-    baseline: Literal["logger", "none"] | Annotated[float, Field(strict=True)] = "logger"
+    baseline: Annotated[float, Field(strict=True)] | str = "logger"
     margin: Annotated[float, Field(strict=True)] = 0.0
     confidence: Annotated[float, Field(ge=0.5, lt=1, strict=True)] = 0.95
     assurance: Literal["asymptotic", "finite-sample"] = "asymptotic"
@@ -244,6 +247,24 @@ class GateConfig(Section):
     share: Share = 0.5
     certify: Flag = False
     seed: Seed = 0
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _there(cls, given: Any) -> Any:
+        """Check that a baseline is a number, a known word, or something that is there."""
+        number = isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
+        if number or (isinstance(given, str) and given and (given in NAMED_BASELINES or Path(given).exists())):
+            return given
+        hint = suggest(Path(given).name, NAMED_BASELINES) if isinstance(given, str) else ""
+        raise elsewhere(
+            "", f"is {given!r}, expected 'logger', 'none', a return, or the directory of a saved policy.{hint}"
+        )
+
+    @property
+    def bundle(self) -> str | None:
+        """Where the saved policy lies that is the baseline; None where another thing is."""
+        named = not isinstance(self.baseline, str) or self.baseline in NAMED_BASELINES
+        return None if named else str(self.baseline)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -417,7 +438,7 @@ def load_config(path: str | Path, **overrides: Any) -> StudyConfig:
     Parameters
     ----------
     path : str or Path
-        A relative ``data.path`` or ``data.columns`` in it counts from the file's own directory.
+        Relative paths in it (``data.path``, ``data.columns``, ``gate.baseline``) count from the file's own directory.
     **overrides
         Top-level keys that replace the file's; None leaves them alone.
 
@@ -429,10 +450,12 @@ def load_config(path: str | Path, **overrides: Any) -> StudyConfig:
     path = Path(path)
     raw = _parse(path)
     raw |= {key: value for key, value in overrides.items() if value is not None}
-    data = raw.get("data")
-    if isinstance(data, dict):
-        paths = {key: data[key] for key in ("path", "columns") if isinstance(data.get(key), str)}
-        raw["data"] = {**data, **{key: str((path.parent / value).resolve()) for key, value in paths.items()}}
+    for section, keys in PATHS.items():
+        given = raw.get(section)
+        if isinstance(given, dict):
+            paths = {key: given[key] for key in keys if isinstance(given.get(key), str)}
+            found = {key: str((path.parent / value).resolve()) for key, value in paths.items() if _is_path(value)}
+            raw[section] = {**given, **found}
     return parse_config(raw, str(path))
 
 
@@ -448,6 +471,10 @@ def parse_config(raw: Mapping[str, Any], source: str = "config") -> StudyConfig:
         return StudyConfig.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{source}: {explain(error, StudyConfig)}") from None
+
+
+def _is_path(text: str) -> bool:
+    return text != "" and text not in NAMED_BASELINES
 
 
 def tutorial_config() -> Path:

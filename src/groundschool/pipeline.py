@@ -33,6 +33,7 @@ from groundschool.report.export import export
 from groundschool.report.facts import Outcome
 from groundschool.report.model_card import model_card
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_json, write_text
+from groundschool.safety.identity import fingerprint
 from groundschool.stages import (
     Judgement,
     World,
@@ -233,7 +234,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
         "evaluation": list(config.evaluation.methods) if config.evaluation.enabled else [],
         "gate": None
         if world.gated is None
-        else {"episodes": world.gated.n_episodes, "criteria": criteria_of(config).to_json()},
+        else {"episodes": world.gated.n_episodes, "criteria": criteria_of(config, world).to_json()},
         "rollouts": 0 if config.rollouts is None else config.rollouts.episodes,
         "config": config.resolved(),
     }
@@ -274,6 +275,8 @@ def _run_path(config: StudyConfig, out: str | Path | None) -> Path:
 def _write_log(world: World, checked: Findings, directory: RunDirectory, stage: _Stages) -> None:
     directory.remember("log", world.log.fingerprint, "the log")
     directory.remember("holdout", world.holdout.fingerprint, "the holdout")
+    if world.baseline is not None:
+        directory.remember("baseline", fingerprint(world.baseline), "the gate's baseline")
     stage.say(f"log: {world.log.n_episodes:,} episodes, {world.log.n_steps:,} steps")
     for finding in checked.warnings:
         stage.say(f"warning: {finding.where}: {finding.what}")
@@ -342,7 +345,6 @@ def _gate(
         return (), None, None
     from groundschool.safety.candidates import LOGGER
     from groundschool.safety.comparison import best
-    from groundschool.safety.identity import fingerprint
 
     assert world.gated is not None
     with stage("choose", f"choosing on {world.holdout.n_episodes:,} held-out episodes"):
@@ -354,7 +356,7 @@ def _gate(
     with stage("guard", f"{chosen}: behind a guard"):
         whole = put_behind_guard(chosen, policies, world, config)
     # Before the gate's episodes are opened: a run that is taken up again may not ask them anything else.
-    directory.remember("criteria", criteria_of(config).fingerprint, "what the gate asks")
+    directory.remember("criteria", criteria_of(config, world).fingerprint, "what the gate asks")
     directory.remember("gated episodes", world.gated.fingerprint, "the gate's holdout")
     directory.remember("taken to the gate", fingerprint(whole) or chosen, "what was taken to the gate")
     with stage("gate", f"gate: {whole.name}, on {world.gated.n_episodes:,} episodes that nothing else looked at"):

@@ -55,6 +55,8 @@ class World:
         What candidates learn from, and episodes that none of them sees.
     gated : Dataset or None
         Held-out episodes that the gate alone opens, once; the holdout is then without them.
+    baseline : Policy or None
+        The saved policy that the gate holds the return against, where one is named.
     """
 
     env: gym.Env[Any, Any] | None
@@ -66,6 +68,7 @@ class World:
     train: Dataset
     holdout: Dataset
     gated: Dataset | None = None
+    baseline: Policy | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +91,19 @@ def open_world(config: StudyConfig) -> World:
     if config.gate is None:
         return world
     kept = parted(world.holdout, config.gate.share, config.gate.seed)
-    return dataclasses.replace(world, holdout=world.holdout.select(~kept), gated=world.holdout.select(kept))
+    baseline = None if config.gate.bundle is None else _load_baseline(config.gate.bundle)
+    return dataclasses.replace(
+        world, holdout=world.holdout.select(~kept), gated=world.holdout.select(kept), baseline=baseline
+    )
+
+
+def _load_baseline(path: str) -> Policy:
+    from groundschool.policies import load
+
+    try:
+        return load(path)
+    except InputError as error:
+        raise InputError(f"gate: baseline: {error}") from None
 
 
 def _open_world(config: StudyConfig) -> World:

@@ -16,6 +16,7 @@ from groundschool.evaluation import clopper_pearson, mean_t
 from groundschool.machine import threads, versions
 from groundschool.policies import GreedyPolicy, NetworkPolicy, Policy
 from groundschool.report.facts import LogFacts, Outcome, PolicyFacts, ReportData
+from groundschool.safety.identity import fingerprint
 from groundschool.stages import Judgement, References, World
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def report_data(
         threads=threads(),
         seeds=seeds(config),
         fingerprints={"log": world.log.fingerprint, "holdout": world.holdout.fingerprint}
-        | ({} if world.gated is None else {"gate": world.gated.fingerprint}),
+        | ({} if world.gated is None else {"gate": world.gated.fingerprint})
+        | ({} if world.baseline is None else {"baseline": fingerprint(world.baseline)}),
         outcome=outcome,
         grid=getattr(world.env.unwrapped, "layout", None) if world.env is not None else None,
         environment=_environment(config),

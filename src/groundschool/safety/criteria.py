@@ -13,8 +13,10 @@ import numpy as np
 
 from groundschool.data import Dataset
 from groundschool.errors import InputError, suggest
+from groundschool.evaluation._checks import policy_name
 from groundschool.evaluation.estimate import Assurance
 from groundschool.safety.constraints import Constraint, checked_constraints
+from groundschool.safety.identity import fingerprint
 
 Required = Literal["finite-sample", "asymptotic"]
 STRENGTH: Mapping[Assurance, int] = {"heuristic": 0, "asymptotic": 1, "finite-sample": 2, "exact": 3}
@@ -91,6 +93,11 @@ class Criteria:
         )
 
     @property
+    def policy(self) -> Any:
+        """The policy that is the baseline; None where the logger, a number or nothing is."""
+        return None if isinstance(self.baseline, str | float | None) else self.baseline
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What is asked, in order: the questions of the constraints, then "gain" or "return"."""
         last = () if self.baseline is None else ("return",) if isinstance(self.baseline, float) else ("gain",)
@@ -124,17 +131,20 @@ class Criteria:
             limit.require(log)
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values; a policy that is the baseline stands with its name."""
-        policy = self.baseline is not None and not isinstance(self.baseline, str | float)
+        """Return JSON-ready values; a policy that is the baseline stands with its name and fingerprint."""
         return {
             "constraints": [limit.to_json() for limit in self.constraints],
-            "baseline": {"policy": str(getattr(self.baseline, "name", "policy"))} if policy else self.baseline,
+            "baseline": self.baseline if self.policy is None else _told(self.policy),
             "margin": self.margin,
             "confidence": self.confidence,
             "assurance": self.assurance,
             "discount": self.discount,
             "looks": int(self.looks),
         }
+
+
+def _told(policy: Any) -> dict[str, str]:
+    return {"policy": policy_name(policy), "fingerprint": fingerprint(policy)}
 
 
 def _constraints(given: Any) -> tuple[Constraint, ...]:

@@ -319,10 +319,15 @@ def require_judgeable(holdout: Dataset, policy: Any, criteria: Criteria, *, beha
     Parameters are those of `judge`.
     """
     require_answerable(holdout, criteria, behavior=behavior)
-    for one in (policy, *(() if isinstance(criteria.baseline, str | float | None) else (criteria.baseline,))):
-        studied = overlap(holdout, one)
-        if studied.reasons:
-            raise InputError(f"{studied.reasons[0]} A gate opens on no others.")
+    for one in (policy, *(() if criteria.policy is None else (criteria.policy,))):
+        require_unstudied(holdout, one)
+
+
+def require_unstudied(holdout: Dataset, policy: Any) -> None:
+    """Raise `InputError` where a policy was trained on episodes that it is to be judged on, or held against."""
+    studied = overlap(holdout, policy)
+    if studied.reasons:
+        raise InputError(f"{studied.reasons[0]} A gate opens on no others.")
 
 
 def require_answerable(holdout: Dataset, criteria: Criteria, *, behavior: Any = None) -> None:
