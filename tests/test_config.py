@@ -77,6 +77,7 @@ OUT_OF_RANGE = [
     (("candidates",), {}, "candidates is {}, expected a list"),
     ((*BC, "name"), "../x", "candidates[0].name is '../x', expected a text"),
     ((*BC, "algorithm"), "cqll", "candidates[0]: algorithm 'cqll' is not known. Did you mean 'cql'?"),
+    ((*BC, "algorithm"), "prune", "candidates[0]: algorithm 'prune' is not known. Did you mean 'pruned'?"),
     ((*BC, "seed"), -1, "candidates[0].seed is -1, expected a whole number"),
     ((*BC, "greedy"), "yes", "candidates[0].greedy is 'yes', expected true or false"),
     ((*CQL, "greedy"), True, "candidates[1]: greedy = true is for policies that sample"),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from groundschool.errors import InputError, suggest
 from groundschool.explain import elsewhere, explain, nested, unknown
+from groundschool.gate_config import NAMED_BASELINES, GateConfig, GuardConfig
+from groundschool.sections import Count, Flag, Name, Section, Seed, Share, WithOptions
 
 HAZARD_GRID = "groundschool/HazardGrid-v0"
 BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -22,46 +23,8 @@ BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "cql": {"steps": 80_000, "hidden": [256, 256], "batch_size": 256, "learning_rate": 3e-4, "networks": 1},
     }
 }
-STOCHASTIC = frozenset({"bc"})
-NAMED_BASELINES = ("logger", "none")
+GREEDY = frozenset({"cql"})
 PATHS: Mapping[str, tuple[str, ...]] = {"data": ("path", "columns"), "gate": ("baseline",)}
-
-Count = Annotated[int, Field(ge=1, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="letters, digits, '.', '_' and '-', at most 64, a letter or digit first (it names a directory)",
-    ),
-]
-
-
-class Section(BaseModel):
-    """Base of every part of a config: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class WithOptions(Section):
-    """A section whose further keys belong to something chosen by one of its own keys; flat in TOML and JSON."""
-
-    options: dict[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict) or "options" in raw:
-            return raw
-        own = {key: value for key, value in raw.items() if key in cls.model_fields}
-        return {**own, "options": {key: value for key, value in raw.items() if key not in own}}
-
-    @model_serializer
-    def _flat(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in type(self).model_fields if name != "options"}
-        return {key: value for key, value in own.items() if value is not None} | self.options
 
 
 class EnvironmentConfig(WithOptions):
@@ -149,9 +112,10 @@ class HoldoutConfig(Section):
 
 
 class CandidateConfig(WithOptions):
-    """A policy to train; further keys are the algorithm's options, ``steps`` among them.
+    """A policy to make; further keys are the algorithm's options, ``steps`` of those that are trained among them.
 
-    ``greedy`` judges its greedy version as one more policy. A ``seed`` left out is the study's.
+    ``pruned``, ``spibb`` and ``most_provable`` are counted from the log and made to be certified. ``greedy`` judges its
+    greedy version as one more policy. A ``seed`` left out is the study's.
     """
 
     name: Name
@@ -162,21 +126,42 @@ class CandidateConfig(WithOptions):
     @model_validator(mode="after")
     def _resolve_options(self) -> Self:
         from groundschool.algorithms.config import CONFIGS
+        from groundschool.safety.makers import MAKERS, options_of
 
-        if self.algorithm not in CONFIGS:
-            hint = suggest(self.algorithm, CONFIGS) or f" Known: {', '.join(CONFIGS)}."
+        known = (*CONFIGS, *MAKERS)
+        if self.algorithm not in known:
+            hint = suggest(self.algorithm, known) or f" Known: {', '.join(known)}."
             raise ValueError(f"algorithm {self.algorithm!r} is not known.{hint}")
-        model = CONFIGS[self.algorithm]
+        model: type[BaseModel] = CONFIGS[self.algorithm] if self.trained else options_of(self.algorithm)
         try:
-            resolved = model.model_validate(self.options).model_dump(mode="json")
+            resolved = model.model_validate(self.options).model_dump(mode="json", exclude_none=not self.trained)
         except ValidationError as error:
             own = [name for name in type(self).model_fields if name != "options"]
-            raise nested(error, model, also_valid=own, hints=model.HINTS) from None
-        if self.greedy and self.algorithm not in STOCHASTIC:
+            raise nested(error, model, also_valid=own, hints=getattr(model, "HINTS", {})) from None
+        if not self.trained:
+            self._check_maker(resolved)
+        if self.greedy and self.algorithm in GREEDY:
             raise ValueError(f"greedy = true is for policies that sample: {self.algorithm} is greedy by itself")
         self.options.clear()
         self.options.update(resolved)
         return self
+
+    def _check_maker(self, options: Mapping[str, Any]) -> None:
+        """Raise where a maker refuses a value, at the path of its option."""
+        from groundschool.safety.makers import make
+
+        try:
+            make(self.algorithm, self.name, options)
+        except InputError as error:
+            place, _, problem = str(error).partition(" ")
+            raise elsewhere(place, problem) from None
+
+    @property
+    def trained(self) -> bool:
+        """Whether a network is trained, in steps; else the policy is counted from the log at once."""
+        from groundschool.algorithms.config import CONFIGS
+
+        return self.algorithm in CONFIGS
 
 
 class EvaluationConfig(Section):
@@ -212,100 +197,6 @@ class EvaluationConfig(Section):
             if one != "return" and (kind not in ("cost", "probability") or not name):
                 raise elsewhere("", f"asks {one!r}, expected 'return', 'cost:NAME' or 'probability:NAME'.")
         return asked
-
-
-class ConstraintConfig(Section):
-    """A limit on a cost: ``probability`` of any in an episode, or ``expected`` sum."""
-
-    name: str
-    kind: Literal["probability", "expected"] = "probability"
-    limit: Annotated[float, Field(gt=0, strict=True)]
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        from groundschool.safety.constraints import Constraint
-
-        Constraint(self.name, kind=self.kind, limit=self.limit)  # its errors are sentences already
-        return self
-
-
-class GateConfig(Section):
-    """What the chosen policy must show, on held-out episodes that nothing else looks at: the share ``share`` of them.
-
-    On the rest candidates are compared; the best is taken to the gate. ``baseline`` is "logger", a return, "none", or
-    the directory of a saved policy; the other keys are those of `groundschool.gate`. With ``certify`` a policy is also
-    made that can be certified from what was logged for training alone: the logger without actions of estimated danger,
-    learned on a third of it and judged by the same limits on the rest, with finite-sample bounds.
-    """
-
-    constraints: tuple[ConstraintConfig, ...] = ()
-    baseline: Annotated[float, Field(strict=True)] | str = "logger"
-    margin: Annotated[float, Field(strict=True)] = 0.0
-    confidence: Annotated[float, Field(ge=0.5, lt=1, strict=True)] = 0.95
-    assurance: Literal["asymptotic", "finite-sample"] = "asymptotic"
-    discount: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
-    share: Share = 0.5
-    certify: Flag = False
-    seed: Seed = 0
-
-    @field_validator("baseline", mode="before")
-    @classmethod
-    def _there(cls, given: Any) -> Any:
-        """Check that a baseline is a number, a known word, or something that is there."""
-        number = isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
-        if number or (isinstance(given, str) and given and (given in NAMED_BASELINES or Path(given).exists())):
-            return given
-        hint = suggest(Path(given).name, NAMED_BASELINES) if isinstance(given, str) else ""
-        raise elsewhere(
-            "", f"is {given!r}, expected 'logger', 'none', a return, or the directory of a saved policy.{hint}"
-        )
-
-    @property
-    def bundle(self) -> str | None:
-        """Where the saved policy lies that is the baseline; None where another thing is."""
-        named = not isinstance(self.baseline, str) or self.baseline in NAMED_BASELINES
-        return None if named else str(self.baseline)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        asked = [(one.name, one.kind) for one in self.constraints]
-        for name, kind in asked:
-            if asked.count((name, kind)) > 1:
-                raise elsewhere("constraints", f"limit {name!r} ({kind}) twice: keep the tighter limit.")
-        if not asked and self.baseline == "none":
-            raise ValueError("nothing is asked: give [[gate.constraints]], or a baseline for the return")
-        return self
-
-
-class RuleConfig(Section):
-    """A hard rule: where ``when`` holds, actions are forbidden, or the fallback decides; see `groundschool.Rule`."""
-
-    when: str
-    forbid: tuple[Annotated[int, Field(strict=True)] | str, ...] = ()
-    fallback: Flag = False
-    name: str = ""
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        from groundschool.policies.rules import Rule
-
-        Rule(self.when, forbid=self.forbid, fallback=self.fallback, name=self.name)  # its errors are sentences already
-        return self
-
-
-class GuardConfig(Section):
-    """What stands before the policy that is taken to the gate, and ships with it: as in `groundschool.guard`.
-
-    ``fallback`` is "logged" (what the logger did there), "clone" (the first cloned candidate) or an action.
-    """
-
-    enabled: Flag = True
-    fallback: Literal["logged", "clone"] | Annotated[int, Field(ge=0, strict=True)] = "logged"
-    false_alarms: Share = 0.02
-    min_count: Count = 1
-    min_share: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
-    harm: dict[str, Share] = {}
-    rules: tuple[RuleConfig, ...] = ()
 
 
 class RolloutConfig(Section):

@@ -45,6 +45,7 @@ from groundschool.stages import (
     judge_references,
     open_world,
     train_candidate,
+    work_in_words,
 )
 from groundschool.study_report import report_data, seeds
 
@@ -226,7 +227,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
             {
                 "name": candidate.name,
                 "algorithm": candidate.algorithm,
-                "steps": candidate.options["steps"],
+                "steps": candidate.options.get("steps"),
                 "trained": state == "resume" and (path / "policies" / candidate.name).is_dir(),
             }
             for candidate in config.candidates
@@ -297,7 +298,7 @@ def _train(
             policy = load(bundle)
         else:
             checkpoint = directory / "checkpoints" / candidate.name
-            with stage(f"train {candidate.name}", f"{candidate.name}: {candidate.options['steps']:,} steps"):
+            with stage(f"train {candidate.name}", f"{candidate.name}: {work_in_words(candidate)}"):
                 policy = train_candidate(world.train, candidate, config, checkpoint=checkpoint, progress=progress)
             policy.save(bundle)
             shutil.rmtree(checkpoint, ignore_errors=True)

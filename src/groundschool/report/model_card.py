@@ -65,10 +65,10 @@ def _details(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"Study: {escaped(facts['title'])}, {escaped(facts['created'][:10])}"
     if policy is not None and policy["training"]:
         trained = policy["training"]
-        yield (
-            f"Trained by {escaped(trained['algorithm'])}, {number(trained['steps'])} steps, seed {trained['seed']}, on "
-            f"{number(trained['episodes'])} episodes of the log"
-        )
+        how = f"Trained by {escaped(trained['algorithm'])}, {number(trained['steps'])} steps"
+        if not trained["steps"]:
+            how = f"Counted from the log by {escaped(trained['algorithm'])}"
+        yield f"{how}, seed {trained['seed']}, on {number(trained['episodes'])} episodes of the log"
     if policy is not None and policy["encoding"]:
         yield f"Observations enter as {escaped(policy['encoding'])}"
 
