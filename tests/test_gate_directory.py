@@ -1,11 +1,16 @@
 """The ledger of looks: what was fixed stays fixed, what was opened was opened, and a crash is no verdict."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import groundschool as gs
+from groundschool.cli.app import app
+from groundschool.data.lock import LOCK
 from groundschool.gate_directory import LEDGER, VERDICT, GateDirectory
 from groundschool.safety.criteria import Criteria
 from groundschool.safety.gate import judge
@@ -76,7 +81,8 @@ def test_what_was_fixed_is_not_changed_after_a_look(tmp_path, criteria, policy, 
 
 def test_a_crash_after_opening_counts_as_a_look_and_is_no_verdict(tmp_path, monkeypatch):
     criteria = Criteria((LIMIT,))
-    GateDirectory(tmp_path).open(criteria, "p", FEW)
+    with GateDirectory(tmp_path) as directory:
+        directory.open(criteria, "p", FEW)
     assert [one["decision"] for one in GateDirectory(tmp_path).looks] == [None]
     assert not (tmp_path / VERDICT).exists()
     with pytest.raises(gs.InputError, match="one look was planned"):
@@ -107,3 +113,66 @@ def test_a_ledger_that_cannot_be_read_is_not_started_anew(tmp_path, text):
     with pytest.raises(gs.InputError, match="cannot be read as a ledger of this version"):
         GateDirectory(tmp_path)
     assert (tmp_path / LEDGER).read_text() == text
+
+
+class TestTwoAtOnce:
+    CRITERIA = Criteria((LIMIT,))
+
+    def test_who_comes_second_is_refused_and_leaves_the_ledger_alone(self, tmp_path):
+        first, second = GateDirectory(tmp_path / "gate"), GateDirectory(tmp_path / "gate")
+        assert first.open(self.CRITERIA, "p", FEW) == 1
+        before = (tmp_path / "gate" / LEDGER).read_bytes()
+        with pytest.raises(gs.InputError, match="in use: another process is looking at this gate"):
+            second.open(self.CRITERIA, "p", MORE)
+        assert (tmp_path / "gate" / LEDGER).read_bytes() == before
+        first.record(judge(FEW, POLICY, self.CRITERIA))
+        with pytest.raises(gs.InputError, match="one look was planned, and taken, on 60 episodes"):
+            second.open(self.CRITERIA, "p", MORE)  # it was made before the first look, and knows of it now
+        with second:
+            assert second.open(self.CRITERIA, "p", FEW) == 1
+
+    def test_a_refused_look_gives_the_gate_back(self, tmp_path):
+        look(tmp_path, self.CRITERIA, FEW)
+        refused = GateDirectory(tmp_path)
+        with pytest.raises(gs.InputError, match="one look was planned"):
+            refused.open(self.CRITERIA, "p", MORE)
+        assert look(tmp_path, self.CRITERIA, FEW) == 1
+        assert not (tmp_path / LOCK).exists()
+
+    def test_a_look_that_fails_gives_the_gate_back(self, tmp_path):
+        def fail():
+            with GateDirectory(tmp_path) as directory:
+                directory.open(self.CRITERIA, "p", FEW)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert look(tmp_path, self.CRITERIA, FEW) == 1
+
+    def test_what_a_crash_left_behind_holds_nobody_up(self, tmp_path):
+        (tmp_path / LOCK).write_text("")  # nobody holds it: the process is gone
+        assert look(tmp_path, self.CRITERIA, FEW) == 1
+
+    def test_of_two_processes_one_looks(self, tmp_path):
+        """One is stopped in the middle of its look; the other gets a sentence and exit code 2; the first is killed."""
+        MOST.save(tmp_path / "log")
+        POLICY.save(tmp_path / "bundle")
+        words = ["gate", str(tmp_path / "bundle"), str(tmp_path / "log"), "--out", str(tmp_path / "gate")]
+        words += ["--limit", "harm<=0.3", "--baseline", "none"]
+        code = (
+            "import groundschool.safety.gate as gate, time, sys; "
+            "gate.judge = lambda *a, **k: (print('looking', flush=True), time.sleep(600)); "
+            f"from groundschool.cli import main; sys.argv[1:] = {words!r}; main()"
+        )
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as slow:
+            try:
+                assert slow.stdout.readline() == "looking\n"
+                second = CliRunner().invoke(app, words)
+                assert second.exit_code == 2
+                assert "in use: another process is looking at this gate" in second.stderr
+                assert second.stderr.count("\n") == 1
+                assert not (tmp_path / "gate" / VERDICT).exists()
+            finally:
+                slow.kill()
+        assert CliRunner().invoke(app, words).exit_code == 0  # the look of the dead one, taken up
+        assert len(GateDirectory(tmp_path / "gate").looks) == 1

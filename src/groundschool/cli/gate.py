@@ -71,9 +71,10 @@ def verb(
     logger = None if behavior is None else load(behavior)
     holdout = read(data, log_format, columns)
     require_judgeable(holdout, judged, criteria, behavior=logger)
-    look = directory.open(criteria, fingerprint(judged), holdout)
-    verdict = judge(holdout, judged, criteria, behavior=logger, seed=seed, look=look)
-    directory.record(verdict)
+    with directory:
+        look = directory.open(criteria, fingerprint(judged), holdout)
+        verdict = judge(holdout, judged, criteria, behavior=logger, seed=seed, look=look)
+        directory.record(verdict)
     if as_json:
         emit({**verdict.to_json(), "directory": str(out)})
     else:
