@@ -131,6 +131,8 @@ OUT_OF_RANGE = [
     (("mismatch", "seed"), "one", "mismatch.seed is 'one', expected a whole number"),
     (("report", "title"), 3, "report.title is 3, expected a text"),
     (("report", "maps"), ["BC", "DQN"], "report.maps names 'DQN', expected candidates: BC, BC-greedy, CQL."),
+    (("report", "groups"), "sex", "report.groups is 'sex', expected a list"),
+    (("report", "groups"), [], "report.groups is [], expected at least 1 entries"),
     (("data", "path"), 3, "data.path is 3, expected a text"),
     (("data", "format"), 3, "data.format is 3, expected a text"),
     (("data", "columns"), 3, "data.columns is 3, expected a table of keys and values, or the path of a column map"),

@@ -215,10 +215,15 @@ class MismatchConfig(Section):
 
 
 class ReportConfig(Section):
-    """What the report says at its head, and which policies its map shows."""
+    """What the report says at its head, which policies its map shows, and which groups must not go unseen.
+
+    ``groups``: features of the observation, or conditions over them, as they are when an episode begins; "group" for
+    the log's own column of groups, where it holds kinds and not persons.
+    """
 
     title: str | None = None
     maps: tuple[str, ...] | None = None
+    groups: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
 
 class StudyConfig(Section):
@@ -286,6 +291,8 @@ class StudyConfig(Section):
             raise ValueError(
                 f"holdout.seed is {self.holdout.seed}, the seed of the log: the same episodes are no holdout"
             )
+        if self.report.groups is not None and self.gate is None:
+            raise elsewhere("report.groups", "needs a [gate]: it tells who is among the episodes that judge there.")
         if self.guard is not None and self.gate is None:
             raise ValueError("[guard] needs a [gate]: what is guarded is what is taken there")
         if self.guard is not None and self.guard.fallback == "clone" and not self._clones():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from groundschool.config import StudyConfig
 from groundschool.errors import InputError
 from groundschool.evaluation.units import parted
+from groundschool.report.facts import Represented
 from groundschool.stages import World
 
 if TYPE_CHECKING:
@@ -138,6 +139,31 @@ def check_guard(world: World, config: StudyConfig) -> None:
         put_behind_guard("it", {one.name: stand_in for one in config.candidates} | {"it": stand_in}, world, config)
     except InputError as error:
         raise InputError(f"guard: {str(error).removeprefix('guard: ')}") from None
+
+
+def check_groups(world: World, config: StudyConfig) -> None:
+    """Raise `InputError` where a declared group cannot be told from this log's observations."""
+    if config.report.groups is None:
+        return
+    from groundschool.safety.representation import require_groups
+
+    try:
+        require_groups(world.train, config.report.groups)
+    except InputError as error:
+        raise InputError(f"report.groups: {error}") from None
+
+
+def represent(policy: Policy, world: World, config: StudyConfig) -> Represented:
+    """Say who is among the judged episodes, and where they have hardly been."""
+    from groundschool.evaluation.rarity import rarity
+    from groundschool.safety.representation import groupings
+
+    assert world.gated is not None
+    assert config.gate is not None
+    declared = config.report.groups or ()
+    found = groupings(world.train, world.gated, policy, declared, criteria_of(config, world), seed=config.gate.seed)
+    own = None if world.gated.groups is None else len(set(world.gated.groups.tolist()))
+    return Represented(found, own, rarity(world.train, world.gated, policy))
 
 
 def open_gate(policy: Policy, world: World, config: StudyConfig) -> Verdict:

@@ -20,17 +20,19 @@ from groundschool.gate_stages import (
     Certified,
     certify,
     check_gate,
+    check_groups,
     check_guard,
     choose,
     criteria_of,
     guard_in_words,
     open_gate,
     put_behind_guard,
+    represent,
 )
 from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
-from groundschool.report.facts import Outcome
+from groundschool.report.facts import Outcome, Represented
 from groundschool.report.model_card import model_card
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_json, write_text
 from groundschool.safety.identity import fingerprint
@@ -155,6 +157,7 @@ def run(
     check_evaluation(world, config)
     check_gate(world, config)
     check_guard(world, config)
+    check_groups(world, config)
     with open_run(path, config.resolved(), force=force) as directory:
         stage = _Stages(directory, progress)
         directory.require_versions(versions())
@@ -166,6 +169,7 @@ def run(
         certified = _certify(chosen, world, config, directory, stage)
         guard = () if chosen is None else guard_in_words(chosen, world)
         departures = () if chosen is None else disagreements(world.train, chosen)
+        represented = None if chosen is None else _represent(chosen, world, config, stage)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
             references = judge_references(world, config)
@@ -178,7 +182,7 @@ def run(
             references,
             answers,
             problem,
-            Outcome(standings, verdict, certified, guard, departures) if standings else None,
+            Outcome(standings, verdict, certified, guard, departures, represented) if standings else None,
             timings=directory.manifest["timings"],
             command=command or f"groundschool.run({str(path / 'config.json')!r})",
         )
@@ -216,6 +220,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
     check_evaluation(world, config)
     check_gate(world, config)
     check_guard(world, config)
+    check_groups(world, config)
     return {
         "name": config.name,
         "directory": str(path),
@@ -394,6 +399,11 @@ def _certify(
     if isinstance(found.policy, DiscretePolicy) and not (directory / "certified").is_dir():
         found.policy.save(directory / "certified")
     return found
+
+
+def _represent(chosen: Policy, world: World, config: StudyConfig, stage: _Stages) -> Represented:
+    with stage("represent"):
+        return represent(chosen, world, config)
 
 
 def _judge(policies: Mapping[str, Policy], world: World, config: StudyConfig, stage: _Stages) -> dict[str, Judgement]:
