@@ -2,11 +2,16 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import groundschool as gs
+from groundschool.cli.app import app
+from groundschool.data.lock import LOCK
 from groundschool.gate_directory import LEDGER, VERDICT, GateDirectory
 from groundschool.safety.criteria import Criteria
 from groundschool.safety.gate import judge
@@ -26,6 +31,11 @@ def bandit(n):
 
 
 FEW, MORE, MOST = bandit(60), bandit(120), bandit(240)
+
+
+def opened(path, criteria, log, **means):
+    with GateDirectory(path) as directory:
+        return directory.open(criteria, "p", log, **means)
 
 
 def look(path, criteria, log, policy="p"):
@@ -77,23 +87,23 @@ def test_what_was_fixed_is_not_changed_after_a_look(tmp_path, criteria, policy, 
 
 def test_another_seed_or_another_logger_is_no_second_chance(tmp_path):
     criteria = Criteria((LIMIT,), looks=2)
-    GateDirectory(tmp_path).open(criteria, "p", FEW, seed=3, behavior_fingerprint="b")
+    opened(tmp_path, criteria, FEW, seed=3, behavior_fingerprint="b")
     before = (tmp_path / LEDGER).read_bytes()
     for log in (FEW, MORE):
         with pytest.raises(gs.InputError, match=r"the seed was 3, is 4\. .* the best of several none"):
-            GateDirectory(tmp_path).open(criteria, "p", log, seed=4, behavior_fingerprint="b")
+            opened(tmp_path, criteria, log, seed=4, behavior_fingerprint="b")
         with pytest.raises(gs.InputError, match=r"who wrote the log \(--behavior\) was fixed"):
-            GateDirectory(tmp_path).open(criteria, "p", log, seed=3)
+            opened(tmp_path, criteria, log, seed=3)
     assert (tmp_path / LEDGER).read_bytes() == before
-    assert GateDirectory(tmp_path).open(criteria, "p", MORE, seed=3, behavior_fingerprint="b") == 2
+    assert opened(tmp_path, criteria, MORE, seed=3, behavior_fingerprint="b") == 2
 
 
 def test_a_baseline_is_known_by_more_than_its_name(tmp_path):
     one, other = (gs.TabularPolicy([[share, 1.0 - share]] * 2, name="b") for share in (0.2, 0.9))
-    GateDirectory(tmp_path).open(Criteria(baseline=one), "p", FEW)
-    assert GateDirectory(tmp_path).open(Criteria(baseline=gs.TabularPolicy(one.table, name="b")), "p", FEW) == 1
+    opened(tmp_path, Criteria(baseline=one), FEW)
+    assert opened(tmp_path, Criteria(baseline=gs.TabularPolicy(one.table, name="b")), FEW) == 1
     with pytest.raises(gs.InputError, match=r"\(baseline was "):
-        GateDirectory(tmp_path).open(Criteria(baseline=other), "p", FEW)
+        opened(tmp_path, Criteria(baseline=other), FEW)
 
 
 def test_a_decided_look_is_not_decided_otherwise(tmp_path):
@@ -114,7 +124,8 @@ def test_half_a_ledger_of_a_killed_process_is_no_obstacle(tmp_path):
 
 def test_a_crash_after_opening_counts_as_a_look_and_is_no_verdict(tmp_path, monkeypatch):
     criteria = Criteria((LIMIT,))
-    GateDirectory(tmp_path).open(criteria, "p", FEW)
+    with GateDirectory(tmp_path) as directory:
+        directory.open(criteria, "p", FEW)
     assert [one["decision"] for one in GateDirectory(tmp_path).looks] == [None]
     assert not (tmp_path / VERDICT).exists()
     with pytest.raises(gs.InputError, match="one look was planned"):
@@ -165,3 +176,66 @@ def test_a_ledger_whose_parts_do_not_fit_is_refused(tmp_path):
     (tmp_path / LEDGER).write_text("[" * 100_000)
     with pytest.raises(gs.InputError, match="cannot be read as a ledger of this version"):
         GateDirectory(tmp_path)
+
+
+class TestTwoAtOnce:
+    CRITERIA = Criteria((LIMIT,))
+
+    def test_who_comes_second_is_refused_and_leaves_the_ledger_alone(self, tmp_path):
+        first, second = GateDirectory(tmp_path / "gate"), GateDirectory(tmp_path / "gate")
+        assert first.open(self.CRITERIA, "p", FEW) == 1
+        before = (tmp_path / "gate" / LEDGER).read_bytes()
+        with pytest.raises(gs.InputError, match="in use: another process is looking at this gate"):
+            second.open(self.CRITERIA, "p", MORE)
+        assert (tmp_path / "gate" / LEDGER).read_bytes() == before
+        first.record(judge(FEW, POLICY, self.CRITERIA))
+        with pytest.raises(gs.InputError, match="one look was planned, and taken, on 60 episodes"):
+            second.open(self.CRITERIA, "p", MORE)  # it was made before the first look, and knows of it now
+        with second:
+            assert second.open(self.CRITERIA, "p", FEW) == 1
+
+    def test_a_refused_look_gives_the_gate_back(self, tmp_path):
+        look(tmp_path, self.CRITERIA, FEW)
+        refused = GateDirectory(tmp_path)
+        with pytest.raises(gs.InputError, match="one look was planned"):
+            refused.open(self.CRITERIA, "p", MORE)
+        assert look(tmp_path, self.CRITERIA, FEW) == 1
+        assert not (tmp_path / LOCK).exists()
+
+    def test_a_look_that_fails_gives_the_gate_back(self, tmp_path):
+        def fail():
+            with GateDirectory(tmp_path) as directory:
+                directory.open(self.CRITERIA, "p", FEW)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert look(tmp_path, self.CRITERIA, FEW) == 1
+
+    def test_what_a_crash_left_behind_holds_nobody_up(self, tmp_path):
+        (tmp_path / LOCK).write_text("")  # nobody holds it: the process is gone
+        assert look(tmp_path, self.CRITERIA, FEW) == 1
+
+    def test_of_two_processes_one_looks(self, tmp_path):
+        """One is stopped in the middle of its look; the other gets a sentence and exit code 2; the first is killed."""
+        MOST.save(tmp_path / "log")
+        POLICY.save(tmp_path / "bundle")
+        words = ["gate", str(tmp_path / "bundle"), str(tmp_path / "log"), "--out", str(tmp_path / "gate")]
+        words += ["--limit", "harm<=0.3", "--baseline", "none"]
+        code = (
+            "import groundschool.safety.gate as gate, time, sys; "
+            "gate.judge = lambda *a, **k: (print('looking', flush=True), time.sleep(600)); "
+            f"from groundschool.cli import main; sys.argv[1:] = {words!r}; main()"
+        )
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as slow:
+            try:
+                assert slow.stdout.readline() == "looking\n"
+                second = CliRunner().invoke(app, words)
+                assert second.exit_code == 2
+                assert "in use: another process is looking at this gate" in second.stderr
+                assert second.stderr.count("\n") == 1
+                assert not (tmp_path / "gate" / VERDICT).exists()
+            finally:
+                slow.kill()
+        assert CliRunner().invoke(app, words).exit_code == 0  # the look of the dead one, taken up
+        assert len(GateDirectory(tmp_path / "gate").looks) == 1

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from groundschool.errors import InputError, suggest
 from groundschool.explain import elsewhere, explain, nested, unknown
+from groundschool.gate_config import NAMED_BASELINES, GateConfig, GuardConfig
+from groundschool.sections import Count, Flag, Name, Section, Seed, Share, WithOptions
 
 HAZARD_GRID = "groundschool/HazardGrid-v0"
 BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -21,44 +23,8 @@ BUDGETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "cql": {"steps": 80_000, "hidden": [256, 256], "batch_size": 256, "learning_rate": 3e-4, "networks": 1},
     }
 }
-STOCHASTIC = frozenset({"bc"})
-
-Count = Annotated[int, Field(ge=1, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="letters, digits, '.', '_' and '-', at most 64, a letter or digit first (it names a directory)",
-    ),
-]
-
-
-class Section(BaseModel):
-    """Base of every part of a config: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class WithOptions(Section):
-    """A section whose further keys belong to something chosen by one of its own keys; flat in TOML and JSON."""
-
-    options: dict[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict) or "options" in raw:
-            return raw
-        own = {key: value for key, value in raw.items() if key in cls.model_fields}
-        return {**own, "options": {key: value for key, value in raw.items() if key not in own}}
-
-    @model_serializer
-    def _flat(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in type(self).model_fields if name != "options"}
-        return {key: value for key, value in own.items() if value is not None} | self.options
+GREEDY = frozenset({"cql"})
+PATHS: Mapping[str, tuple[str, ...]] = {"data": ("path", "columns"), "gate": ("baseline",)}
 
 
 class EnvironmentConfig(WithOptions):
@@ -146,9 +112,10 @@ class HoldoutConfig(Section):
 
 
 class CandidateConfig(WithOptions):
-    """A policy to train; further keys are the algorithm's options, ``steps`` among them.
+    """A policy to make; further keys are the algorithm's options, ``steps`` of those that are trained among them.
 
-    ``greedy`` judges its greedy version as one more policy. A ``seed`` left out is the study's.
+    ``pruned``, ``spibb`` and ``most_provable`` are counted from the log and made to be certified. ``greedy`` judges its
+    greedy version as one more policy. A ``seed`` left out is the study's.
     """
 
     name: Name
@@ -159,21 +126,42 @@ class CandidateConfig(WithOptions):
     @model_validator(mode="after")
     def _resolve_options(self) -> Self:
         from groundschool.algorithms.config import CONFIGS
+        from groundschool.safety.makers import MAKERS, options_of
 
-        if self.algorithm not in CONFIGS:
-            hint = suggest(self.algorithm, CONFIGS) or f" Known: {', '.join(CONFIGS)}."
+        known = (*CONFIGS, *MAKERS)
+        if self.algorithm not in known:
+            hint = suggest(self.algorithm, known) or f" Known: {', '.join(known)}."
             raise ValueError(f"algorithm {self.algorithm!r} is not known.{hint}")
-        model = CONFIGS[self.algorithm]
+        model: type[BaseModel] = CONFIGS[self.algorithm] if self.trained else options_of(self.algorithm)
         try:
-            resolved = model.model_validate(self.options).model_dump(mode="json")
+            resolved = model.model_validate(self.options).model_dump(mode="json", exclude_none=not self.trained)
         except ValidationError as error:
             own = [name for name in type(self).model_fields if name != "options"]
-            raise nested(error, model, also_valid=own, hints=model.HINTS) from None
-        if self.greedy and self.algorithm not in STOCHASTIC:
+            raise nested(error, model, also_valid=own, hints=getattr(model, "HINTS", {})) from None
+        if not self.trained:
+            self._check_maker(resolved)
+        if self.greedy and self.algorithm in GREEDY:
             raise ValueError(f"greedy = true is for policies that sample: {self.algorithm} is greedy by itself")
         self.options.clear()
         self.options.update(resolved)
         return self
+
+    def _check_maker(self, options: Mapping[str, Any]) -> None:
+        """Raise where a maker refuses a value, at the path of its option."""
+        from groundschool.safety.makers import make
+
+        try:
+            make(self.algorithm, self.name, options)
+        except InputError as error:
+            place, _, problem = str(error).partition(" ")
+            raise elsewhere(place, problem) from None
+
+    @property
+    def trained(self) -> bool:
+        """Whether a network is trained, in steps; else the policy is counted from the log at once."""
+        from groundschool.algorithms.config import CONFIGS
+
+        return self.algorithm in CONFIGS
 
 
 class EvaluationConfig(Section):
@@ -211,82 +199,6 @@ class EvaluationConfig(Section):
         return asked
 
 
-class ConstraintConfig(Section):
-    """A limit on a cost: ``probability`` of any in an episode, or ``expected`` sum."""
-
-    name: str
-    kind: Literal["probability", "expected"] = "probability"
-    limit: Annotated[float, Field(gt=0, strict=True)]
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        from groundschool.safety.constraints import Constraint
-
-        Constraint(self.name, kind=self.kind, limit=self.limit)  # its errors are sentences already
-        return self
-
-
-class GateConfig(Section):
-    """What the chosen policy must show, on held-out episodes that nothing else looks at: the share ``share`` of them.
-
-    On the rest candidates are compared; the best is taken to the gate. ``baseline`` is "logger", a return, or "none";
-    the other keys are those of `groundschool.gate`. With ``certify`` a policy is also made that can be certified from
-    what was logged for training alone: the logger without actions of estimated danger, learned on a third of it and
-    judged by the same limits on the rest, with finite-sample bounds.
-    """
-
-    constraints: tuple[ConstraintConfig, ...] = ()
-    baseline: Literal["logger", "none"] | Annotated[float, Field(strict=True)] = "logger"
-    margin: Annotated[float, Field(strict=True)] = 0.0
-    confidence: Annotated[float, Field(ge=0.5, lt=1, strict=True)] = 0.95
-    assurance: Literal["asymptotic", "finite-sample"] = "asymptotic"
-    discount: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
-    share: Share = 0.5
-    certify: Flag = False
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        asked = [(one.name, one.kind) for one in self.constraints]
-        for name, kind in asked:
-            if asked.count((name, kind)) > 1:
-                raise elsewhere("constraints", f"limit {name!r} ({kind}) twice: keep the tighter limit.")
-        if not asked and self.baseline == "none":
-            raise ValueError("nothing is asked: give [[gate.constraints]], or a baseline for the return")
-        return self
-
-
-class RuleConfig(Section):
-    """A hard rule: where ``when`` holds, actions are forbidden, or the fallback decides; see `groundschool.Rule`."""
-
-    when: str
-    forbid: tuple[Annotated[int, Field(strict=True)] | str, ...] = ()
-    fallback: Flag = False
-    name: str = ""
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        from groundschool.policies.rules import Rule
-
-        Rule(self.when, forbid=self.forbid, fallback=self.fallback, name=self.name)  # its errors are sentences already
-        return self
-
-
-class GuardConfig(Section):
-    """What stands before the policy that is taken to the gate, and ships with it: as in `groundschool.guard`.
-
-    ``fallback`` is "logged" (what the logger did there), "clone" (the first cloned candidate) or an action.
-    """
-
-    enabled: Flag = True
-    fallback: Literal["logged", "clone"] | Annotated[int, Field(ge=0, strict=True)] = "logged"
-    false_alarms: Share = 0.02
-    min_count: Count = 1
-    min_share: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
-    harm: dict[str, Share] = {}
-    rules: tuple[RuleConfig, ...] = ()
-
-
 class RolloutConfig(Section):
     """The controlled online phase: seeded episodes of each policy."""
 
@@ -303,10 +215,15 @@ class MismatchConfig(Section):
 
 
 class ReportConfig(Section):
-    """What the report says at its head, and which policies its map shows."""
+    """What the report says at its head, which policies its map shows, and which groups must not go unseen.
+
+    ``groups``: features of the observation, or conditions over them, as they are when an episode begins; "group" for
+    the log's own column of groups, where it holds kinds and not persons.
+    """
 
     title: str | None = None
     maps: tuple[str, ...] | None = None
+    groups: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
 
 class StudyConfig(Section):
@@ -374,6 +291,8 @@ class StudyConfig(Section):
             raise ValueError(
                 f"holdout.seed is {self.holdout.seed}, the seed of the log: the same episodes are no holdout"
             )
+        if self.report.groups is not None and self.gate is None:
+            raise elsewhere("report.groups", "needs a [gate]: it tells who is among the episodes that judge there.")
         if self.guard is not None and self.gate is None:
             raise ValueError("[guard] needs a [gate]: what is guarded is what is taken there")
         if self.guard is not None and self.guard.fallback == "clone" and not self._clones():
@@ -417,7 +336,7 @@ def load_config(path: str | Path, **overrides: Any) -> StudyConfig:
     Parameters
     ----------
     path : str or Path
-        A relative ``data.path`` or ``data.columns`` in it counts from the file's own directory.
+        Relative paths in it (``data.path``, ``data.columns``, ``gate.baseline``) count from the file's own directory.
     **overrides
         Top-level keys that replace the file's; None leaves them alone.
 
@@ -429,10 +348,12 @@ def load_config(path: str | Path, **overrides: Any) -> StudyConfig:
     path = Path(path)
     raw = _parse(path)
     raw |= {key: value for key, value in overrides.items() if value is not None}
-    data = raw.get("data")
-    if isinstance(data, dict):
-        paths = {key: data[key] for key in ("path", "columns") if isinstance(data.get(key), str)}
-        raw["data"] = {**data, **{key: str((path.parent / value).resolve()) for key, value in paths.items()}}
+    for section, keys in PATHS.items():
+        given = raw.get(section)
+        if isinstance(given, dict):
+            paths = {key: given[key] for key in keys if isinstance(given.get(key), str)}
+            found = {key: str((path.parent / value).resolve()) for key, value in paths.items() if _is_path(value)}
+            raw[section] = {**given, **found}
     return parse_config(raw, str(path))
 
 
@@ -448,6 +369,10 @@ def parse_config(raw: Mapping[str, Any], source: str = "config") -> StudyConfig:
         return StudyConfig.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{source}: {explain(error, StudyConfig)}") from None
+
+
+def _is_path(text: str) -> bool:
+    return text != "" and text not in NAMED_BASELINES
 
 
 def tutorial_config() -> Path:

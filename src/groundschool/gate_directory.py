@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
-from groundschool.data import Dataset
+from groundschool.data import Dataset, lock
 from groundschool.errors import InputError
 from groundschool.run_directory import write_json, write_text
 from groundschool.safety.criteria import Criteria, hash_of
@@ -21,7 +21,9 @@ FORMAT, FORMAT_VERSION = "groundschool gate", 1
 
 
 class GateDirectory:
-    """One policy's way through one gate.
+    """One policy's way through one gate; from `open` to `record` no other process can look there.
+
+    A context manager, which gives the directory back however a look ends. The system does so where a process dies.
 
     Parameters
     ----------
@@ -36,12 +38,24 @@ class GateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: IO[str] | None = None
         if path.exists() and not (path / LEDGER).is_file() and (not path.is_dir() or _holds_anything(path)):
             raise InputError(
                 f"{path} exists and holds no ledger of a gate (no {LEDGER}), so that it is left as it is. Choose "
                 "another place with --out."
             )
         self.ledger = self._read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes look; `record` has done so already where a look came to its verdict."""
+        held, self._held = self._held, None
+        lock.give_back(self.path, held)
 
     @property
     def looks(self) -> list[dict[str, Any]]:
@@ -76,8 +90,24 @@ class GateDirectory:
         Raises
         ------
         InputError
-            If anything of this but the holdout is not what the ledger has, or no look is left.
+            If anything of this but the holdout is not what the ledger has, no look is left, or another process looks.
         """
+        self._take()
+        try:
+            return self._open(criteria, policy_fingerprint, holdout, seed, behavior_fingerprint)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(
+        self,
+        criteria: Criteria,
+        policy_fingerprint: str,
+        holdout: Dataset,
+        seed: int,
+        behavior_fingerprint: str | None,
+    ) -> int:
+        self.ledger = self._read()  # another process may have looked since
         ledger = self.ledger or {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -132,6 +162,16 @@ class GateDirectory:
             for entry in self.ledger["looks"]
         ]
         self._write({**self.ledger, "looks": looks})
+        self.close()
+
+    def _take(self) -> None:
+        if self._held is not None:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._held = lock.take(self.path, "is looking at this gate")
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def _require_same(self, ledger: Mapping[str, Any], criteria: Criteria, policy_fingerprint: str) -> None:
         if ledger["criteria_fingerprint"] != criteria.fingerprint:
@@ -178,7 +218,6 @@ class GateDirectory:
 
     def _write(self, ledger: dict[str, Any]) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / LEDGER, ledger)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -223,8 +262,8 @@ def markdown(verdict: Verdict) -> str:
 
 
 def _holds_anything(folder: Path) -> bool:
-    """Whether anything is there besides half a ledger, of a process that was killed before its first look."""
-    return any(not entry.name.startswith(f".{LEDGER}.") for entry in folder.iterdir())
+    """Whether anything is there besides what a process leaves that was killed before its first look."""
+    return any(entry.name != lock.LOCK and not entry.name.startswith(f".{LEDGER}.") for entry in folder.iterdir())
 
 
 def _short(value: Any) -> str:

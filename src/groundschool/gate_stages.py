@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from groundschool.config import StudyConfig
 from groundschool.errors import InputError
 from groundschool.evaluation.units import parted
+from groundschool.report.facts import Represented
 from groundschool.stages import World
 
 if TYPE_CHECKING:
+    from groundschool.data import Dataset
     from groundschool.evaluation.estimate import Estimate
     from groundschool.policies import Policy
     from groundschool.safety.criteria import Criteria
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 CERTIFIED_SHARE = 1.0 / 3.0  # of the training part is studied, the rest shows it
 
 
-def criteria_of(config: StudyConfig) -> Criteria:
+def criteria_of(config: StudyConfig, world: World) -> Criteria:
     """Return what the chosen policy must show."""
     from groundschool.safety.constraints import Constraint
     from groundschool.safety.criteria import Criteria
@@ -29,7 +31,9 @@ def criteria_of(config: StudyConfig) -> Criteria:
     asked = config.gate
     assert asked is not None
     limits = tuple(Constraint(one.name, kind=one.kind, limit=one.limit) for one in asked.constraints)
-    baseline = None if asked.baseline == "none" else asked.baseline
+    baseline: Any = None if asked.baseline == "none" else asked.baseline
+    if asked.bundle is not None:
+        baseline = world.baseline
     return Criteria(limits, baseline, asked.margin, asked.confidence, asked.assurance, asked.discount)
 
 
@@ -41,25 +45,43 @@ def check_gate(world: World, config: StudyConfig) -> None:
 
     assert world.gated is not None
     try:
-        require_answerable(world.gated, criteria_of(config))
+        require_answerable(world.gated, criteria_of(config, world))
+        if world.baseline is not None:
+            _check_baseline(world.baseline, world.gated)
         if config.gate.certify:
-            require_answerable(world.gated, certifiable_criteria(config))
-            require_answerable(world.train, certifiable_criteria(config))
+            require_answerable(world.gated, certifiable_criteria(config, world))
+            require_answerable(world.train, certifiable_criteria(config, world))
             if world.train.propensities is None:
                 raise InputError(
                     "certify = true needs the propensities of the logged actions, and this log has none: without them "
                     "nothing is finite-sample. Leave it out."
                 )
-            parted(world.train, 1.0 - CERTIFIED_SHARE, config.gate.seed)
+            shown_on = world.train.select(parted(world.train, 1.0 - CERTIFIED_SHARE, config.gate.seed))
+            if world.baseline is not None:
+                _check_baseline(world.baseline, shown_on)
     except InputError as error:
         raise InputError(f"gate: {error}") from None
+
+
+def _check_baseline(policy: Policy, episodes: Dataset) -> None:
+    """Raise `InputError` where a saved policy cannot be the baseline on some episodes; no outcome is looked at."""
+    from groundschool.evaluation._checks import checked_probabilities, require_actions
+    from groundschool.safety.gate import require_unstudied
+
+    try:
+        require_actions(policy, episodes.n_actions, "the log")
+        assert episodes.n_actions is not None
+        checked_probabilities(policy, episodes.observations, episodes.action_masks, episodes.n_actions)
+        require_unstudied(episodes, policy)
+    except InputError as error:
+        raise InputError(f"baseline: {error}") from None
 
 
 def choose(policies: Mapping[str, Policy], world: World, config: StudyConfig) -> tuple[Standing, ...]:
     """Order the candidates on the held-out episodes that the gate leaves to it, the logger among them."""
     from groundschool.safety.comparison import compare
 
-    asked, criteria = config.gate, criteria_of(config)
+    asked, criteria = config.gate, criteria_of(config, world)
     assert asked is not None
     return compare(
         world.holdout,
@@ -119,13 +141,38 @@ def check_guard(world: World, config: StudyConfig) -> None:
         raise InputError(f"guard: {str(error).removeprefix('guard: ')}") from None
 
 
+def check_groups(world: World, config: StudyConfig) -> None:
+    """Raise `InputError` where a declared group cannot be told from this log's observations."""
+    if config.report.groups is None:
+        return
+    from groundschool.safety.representation import require_groups
+
+    try:
+        require_groups(world.train, config.report.groups)
+    except InputError as error:
+        raise InputError(f"report.groups: {error}") from None
+
+
+def represent(policy: Policy, world: World, config: StudyConfig) -> Represented:
+    """Say who is among the judged episodes, and where they have hardly been."""
+    from groundschool.evaluation.rarity import rarity
+    from groundschool.safety.representation import groupings
+
+    assert world.gated is not None
+    assert config.gate is not None
+    declared = config.report.groups or ()
+    found = groupings(world.train, world.gated, policy, declared, criteria_of(config, world), seed=config.gate.seed)
+    own = None if world.gated.groups is None else len(set(world.gated.groups.tolist()))
+    return Represented(found, own, rarity(world.train, world.gated, policy))
+
+
 def open_gate(policy: Policy, world: World, config: StudyConfig) -> Verdict:
     """Judge one policy on the episodes that nothing else looked at."""
     from groundschool.safety.gate import judge as judge_at_gate
 
     assert world.gated is not None
     assert config.gate is not None
-    return judge_at_gate(world.gated, policy, criteria_of(config), seed=config.gate.seed)
+    return judge_at_gate(world.gated, policy, criteria_of(config, world), seed=config.gate.seed)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,7 +204,7 @@ def certify(chosen: Policy | None, world: World, config: StudyConfig) -> Certifi
     from groundschool.safety.gate import judge as judge_at_gate
 
     assert config.gate is not None
-    criteria = certifiable_criteria(config)
+    criteria = certifiable_criteria(config, world)
     shown_on = parted(world.train, 1.0 - CERTIFIED_SHARE, config.gate.seed)
     studied, rest = world.train.select(~shown_on), world.train.select(shown_on)
     policy = Pruned(name="pruned")(studied, config.gate.seed)
@@ -167,6 +214,6 @@ def certify(chosen: Policy | None, world: World, config: StudyConfig) -> Certifi
     return Certified(policy, studied.n_episodes, verdict, promised)
 
 
-def certifiable_criteria(config: StudyConfig) -> Criteria:
+def certifiable_criteria(config: StudyConfig, world: World) -> Criteria:
     """Return the gate's criteria with finite-sample bounds required."""
-    return dataclasses.replace(criteria_of(config), assurance="finite-sample")
+    return dataclasses.replace(criteria_of(config, world), assurance="finite-sample")

@@ -20,19 +20,22 @@ from groundschool.gate_stages import (
     Certified,
     certify,
     check_gate,
+    check_groups,
     check_guard,
     choose,
     criteria_of,
     guard_in_words,
     open_gate,
     put_behind_guard,
+    represent,
 )
 from groundschool.machine import versions
 from groundschool.policies import DiscretePolicy, NetworkPolicy, Policy, load
 from groundschool.report.export import export
-from groundschool.report.facts import Outcome
+from groundschool.report.facts import Outcome, Represented
 from groundschool.report.model_card import model_card
 from groundschool.run_directory import RunDirectory, inspect, open_run, write_json, write_text
+from groundschool.safety.identity import fingerprint
 from groundschool.stages import (
     Judgement,
     World,
@@ -44,6 +47,7 @@ from groundschool.stages import (
     judge_references,
     open_world,
     train_candidate,
+    work_in_words,
 )
 from groundschool.study_report import report_data, seeds
 
@@ -153,6 +157,7 @@ def run(
     check_evaluation(world, config)
     check_gate(world, config)
     check_guard(world, config)
+    check_groups(world, config)
     with open_run(path, config.resolved(), force=force) as directory:
         stage = _Stages(directory, progress)
         directory.require_versions(versions())
@@ -164,6 +169,7 @@ def run(
         certified = _certify(chosen, world, config, directory, stage)
         guard = () if chosen is None else guard_in_words(chosen, world)
         departures = () if chosen is None else disagreements(world.train, chosen)
+        represented = None if chosen is None else _represent(chosen, world, config, stage)
         judgements = _judge(policies, world, config, stage)
         with stage("references"):
             references = judge_references(world, config)
@@ -176,7 +182,7 @@ def run(
             references,
             answers,
             problem,
-            Outcome(standings, verdict, certified, guard, departures) if standings else None,
+            Outcome(standings, verdict, certified, guard, departures, represented) if standings else None,
             timings=directory.manifest["timings"],
             command=command or f"groundschool.run({str(path / 'config.json')!r})",
         )
@@ -214,6 +220,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
     check_evaluation(world, config)
     check_gate(world, config)
     check_guard(world, config)
+    check_groups(world, config)
     return {
         "name": config.name,
         "directory": str(path),
@@ -225,7 +232,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
             {
                 "name": candidate.name,
                 "algorithm": candidate.algorithm,
-                "steps": candidate.options["steps"],
+                "steps": candidate.options.get("steps"),
                 "trained": state == "resume" and (path / "policies" / candidate.name).is_dir(),
             }
             for candidate in config.candidates
@@ -233,7 +240,7 @@ def plan(config: StudyConfig | str | Path, *, out: str | Path | None = None, for
         "evaluation": list(config.evaluation.methods) if config.evaluation.enabled else [],
         "gate": None
         if world.gated is None
-        else {"episodes": world.gated.n_episodes, "criteria": criteria_of(config).to_json()},
+        else {"episodes": world.gated.n_episodes, "criteria": criteria_of(config, world).to_json()},
         "rollouts": 0 if config.rollouts is None else config.rollouts.episodes,
         "config": config.resolved(),
     }
@@ -274,6 +281,8 @@ def _run_path(config: StudyConfig, out: str | Path | None) -> Path:
 def _write_log(world: World, checked: Findings, directory: RunDirectory, stage: _Stages) -> None:
     directory.remember("log", world.log.fingerprint, "the log")
     directory.remember("holdout", world.holdout.fingerprint, "the holdout")
+    if world.baseline is not None:
+        directory.remember("baseline", fingerprint(world.baseline), "the gate's baseline")
     stage.say(f"log: {world.log.n_episodes:,} episodes, {world.log.n_steps:,} steps")
     for finding in checked.warnings:
         stage.say(f"warning: {finding.where}: {finding.what}")
@@ -294,7 +303,7 @@ def _train(
             policy = load(bundle)
         else:
             checkpoint = directory / "checkpoints" / candidate.name
-            with stage(f"train {candidate.name}", f"{candidate.name}: {candidate.options['steps']:,} steps"):
+            with stage(f"train {candidate.name}", f"{candidate.name}: {work_in_words(candidate)}"):
                 policy = train_candidate(world.train, candidate, config, checkpoint=checkpoint, progress=progress)
             policy.save(bundle)
             shutil.rmtree(checkpoint, ignore_errors=True)
@@ -342,7 +351,6 @@ def _gate(
         return (), None, None
     from groundschool.safety.candidates import LOGGER
     from groundschool.safety.comparison import best
-    from groundschool.safety.identity import fingerprint
 
     assert world.gated is not None
     with stage("choose", f"choosing on {world.holdout.n_episodes:,} held-out episodes"):
@@ -354,7 +362,7 @@ def _gate(
     with stage("guard", f"{chosen}: behind a guard"):
         whole = put_behind_guard(chosen, policies, world, config)
     # Before the gate's episodes are opened: a run that is taken up again may not ask them anything else.
-    directory.remember("criteria", criteria_of(config).fingerprint, "what the gate asks")
+    directory.remember("criteria", criteria_of(config, world).fingerprint, "what the gate asks")
     directory.remember("gated episodes", world.gated.fingerprint, "the gate's holdout")
     directory.remember("taken to the gate", fingerprint(whole) or chosen, "what was taken to the gate")
     with stage("gate", f"gate: {whole.name}, on {world.gated.n_episodes:,} episodes that nothing else looked at"):
@@ -391,6 +399,11 @@ def _certify(
     if isinstance(found.policy, DiscretePolicy) and not (directory / "certified").is_dir():
         found.policy.save(directory / "certified")
     return found
+
+
+def _represent(chosen: Policy, world: World, config: StudyConfig, stage: _Stages) -> Represented:
+    with stage("represent"):
+        return represent(chosen, world, config)
 
 
 def _judge(policies: Mapping[str, Policy], world: World, config: StudyConfig, stage: _Stages) -> dict[str, Judgement]:

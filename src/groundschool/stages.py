@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from groundschool.evaluation import Calibration, Mismatch, QSanity, Rollout
     from groundschool.evaluation.answers import Answers
     from groundschool.evaluation.tabular import ExactValue, TabularModel
-    from groundschool.policies import Policy
-    from groundschool.policies.network import NetworkPolicy
+    from groundschool.policies import DiscretePolicy, Policy
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,6 +54,8 @@ class World:
         What candidates learn from, and episodes that none of them sees.
     gated : Dataset or None
         Held-out episodes that the gate alone opens, once; the holdout is then without them.
+    baseline : Policy or None
+        The saved policy that the gate holds the return against, where one is named.
     """
 
     env: gym.Env[Any, Any] | None
@@ -66,6 +67,7 @@ class World:
     train: Dataset
     holdout: Dataset
     gated: Dataset | None = None
+    baseline: Policy | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +90,19 @@ def open_world(config: StudyConfig) -> World:
     if config.gate is None:
         return world
     kept = parted(world.holdout, config.gate.share, config.gate.seed)
-    return dataclasses.replace(world, holdout=world.holdout.select(~kept), gated=world.holdout.select(kept))
+    baseline = None if config.gate.bundle is None else _load_baseline(config.gate.bundle)
+    return dataclasses.replace(
+        world, holdout=world.holdout.select(~kept), gated=world.holdout.select(kept), baseline=baseline
+    )
+
+
+def _load_baseline(path: str) -> Policy:
+    from groundschool.policies import load
+
+    try:
+        return load(path)
+    except InputError as error:
+        raise InputError(f"gate: baseline: {error}") from None
 
 
 def _open_world(config: StudyConfig) -> World:
@@ -169,31 +183,52 @@ def check_log(world: World, config: StudyConfig) -> Findings:
 
 def check_candidates(world: World, config: StudyConfig) -> None:
     """Raise `InputError` where a candidate cannot be trained on this log, or not on this device."""
-    from groundschool.training import check
-
     for candidate in config.candidates:
         try:
-            check(world.train, candidate.algorithm, device=config.device, **candidate.options)
+            if candidate.trained:
+                from groundschool.training import check
+
+                check(world.train, candidate.algorithm, device=config.device, **candidate.options)
+            else:
+                from groundschool.safety.makers import require_makeable
+
+                require_makeable(world.train, candidate.algorithm, candidate.options, seed_of(candidate, config))
         except InputError as error:
             raise InputError(f"candidate {candidate.name}: {error}") from None
 
 
 def train_candidate(
     log: Dataset, config: CandidateConfig, study: StudyConfig, *, checkpoint: Path, progress: bool
-) -> NetworkPolicy:
-    """Train one candidate, or go on from its checkpoint, and give it its name."""
+) -> DiscretePolicy:
+    """Make one candidate, under its name; one that is trained goes on from its checkpoint."""
+    if not config.trained:
+        from groundschool.safety.makers import make
+
+        made: DiscretePolicy = make(config.algorithm, config.name, config.options)(log, seed_of(config, study))
+        return made
     from groundschool.training import train
 
     return train(
         log,
         config.algorithm,
-        seed=study.seed if config.seed is None else config.seed,
+        seed=seed_of(config, study),
         name=config.name,
         device=study.device,
         progress=progress,
         checkpoint=checkpoint,
         **config.options,
     )
+
+
+def seed_of(candidate: CandidateConfig, study: StudyConfig) -> int:
+    """Return a candidate's own seed, or the study's."""
+    return study.seed if candidate.seed is None else candidate.seed
+
+
+def work_in_words(candidate: CandidateConfig) -> str:
+    """Say how a candidate is made."""
+    steps = candidate.options.get("steps")
+    return f"{candidate.algorithm}, counted from the log" if steps is None else f"{steps:,} steps"
 
 
 def check_evaluation(world: World, config: StudyConfig) -> None:

@@ -15,12 +15,15 @@ from groundschool.data.coverage import coverage
 from groundschool.evaluation import clopper_pearson, mean_t
 from groundschool.machine import threads, versions
 from groundschool.policies import GreedyPolicy, NetworkPolicy, Policy
+from groundschool.policies.reweighted import ReweightedPolicy
 from groundschool.report.facts import LogFacts, Outcome, PolicyFacts, ReportData
+from groundschool.safety.identity import fingerprint
 from groundschool.stages import Judgement, References, World
 
 if TYPE_CHECKING:
     from groundschool.data.check import Findings
     from groundschool.evaluation.answers import Answers
+    from groundschool.policies.record import TrainingRecord
 
 _NOTES = (
     "Mismatch is measured on the log that the candidates learned from, as in the tutorial: a policy that learned the "
@@ -45,7 +48,7 @@ def report_data(
     command: str,
 ) -> ReportData:
     """Return everything the report shows; `not_evaluated` says why there are no answers, where there should be some."""
-    records = [p.training for p in policies.values() if isinstance(p, NetworkPolicy) and p.training is not None]
+    records = [record for policy in policies.values() if (record := _record(policy)) is not None]
     return ReportData(
         title=config.report.title or config.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -59,7 +62,8 @@ def report_data(
         threads=threads(),
         seeds=seeds(config),
         fingerprints={"log": world.log.fingerprint, "holdout": world.holdout.fingerprint}
-        | ({} if world.gated is None else {"gate": world.gated.fingerprint}),
+        | ({} if world.gated is None else {"gate": world.gated.fingerprint})
+        | ({} if world.baseline is None else {"baseline": fingerprint(world.baseline)}),
         outcome=outcome,
         grid=getattr(world.env.unwrapped, "layout", None) if world.env is not None else None,
         environment=_environment(config),
@@ -93,7 +97,7 @@ def evaluation_data(
                 name,
                 policy=policy,
                 offline=found,
-                training=None if network is None else network.training,
+                training=_record(policy),
                 encoding="" if network is None else network.encoder.describe(),
             ),
         ),
@@ -183,7 +187,8 @@ def _rows(
 
 def _facts(name: str, judged: Judgement, policy: Policy | None, **more: Any) -> PolicyFacts:
     network = policy if isinstance(policy, NetworkPolicy) else None
-    notes: tuple[str, ...] = () if network is None or network.training is None else tuple(network.training.notes)
+    record = _record(policy)
+    notes: tuple[str, ...] = () if record is None else tuple(record.notes)
     if isinstance(policy, GreedyPolicy):
         notes = (f"The most probable action of {policy.policy.name}, always: another policy with its own judgement.",)
     return PolicyFacts(
@@ -194,11 +199,16 @@ def _facts(name: str, judged: Judgement, policy: Policy | None, **more: Any) -> 
         mismatch=judged.mismatch,
         sanity=judged.sanity,
         calibration=judged.calibration,
-        training=None if network is None else network.training,
+        training=record,
         encoding="" if network is None else network.encoder.describe(),
         notes=notes,
         **more,
     )
+
+
+def _record(policy: Policy | None) -> TrainingRecord | None:
+    """Return the record of the run that made a policy: of a network, or of one that was counted from the log."""
+    return policy.training if isinstance(policy, NetworkPolicy | ReweightedPolicy) else None
 
 
 def _behavior(config: StudyConfig, world: World) -> str:

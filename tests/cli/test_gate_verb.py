@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import groundschool as gs
 from groundschool.cli.app import app
+from groundschool.safety.identity import fingerprint
 
 
 def invoke(*words):
@@ -68,8 +69,8 @@ def test_a_saved_policy_can_be_the_baseline(shelf, tmp_path):
     result = invoke("gate", shelf / "bundle", shelf / "good", *words)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["criteria"]["baseline"]["policy"] == "always 0"
-    assert len(told["criteria"]["baseline"]["fingerprint"]) == 64
+    own = fingerprint(gs.load(shelf / "worse"))
+    assert told["criteria"]["baseline"] == {"policy": "always 0", "fingerprint": own}
     assert told["directory"] == str(tmp_path / "gate")
     assert invoke("gate", shelf / "worse", shelf / "good", "--baseline", shelf / "bundle",
                   "--out", tmp_path / "other").exit_code == 3  # fmt: skip

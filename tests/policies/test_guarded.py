@@ -346,3 +346,44 @@ def test_greedy_is_another_policy_of_the_same_composite():
     guarded = ids(supported=NOT_0)
     np.testing.assert_array_equal(guarded.greedy().probabilities([0]), [[0, 1, 0]])
     assert isinstance(guarded, gs.policies.Policy)
+
+
+class TestBoundsBehindAGuard:
+    """The composite of a policy made from the logger has coarse ratios of its own: mean 1 under the logger."""
+
+    GRID = gs.HazardGrid(size=6, n_hazards=2, horizon=24)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def logs(cls):
+        return [gs.collect(cls.GRID, cls.GRID.logger(0.3), episodes=300, seed=seed) for seed in range(3)]
+
+    def mean_and_excess(self, policy, log):
+        """Return the largest distance of a state's mean ratio from 1, and of a ratio above its largest."""
+        states = np.unique(log.observations, axis=0)
+        logger = self.GRID.logger(0.3).probabilities(states)
+        mean, excess = np.zeros(len(states)), -np.inf
+        for action in range(4):
+            taken = np.full(len(states), action)
+            ratio, largest = policy.coarse_ratios(states, taken, logger[:, action])
+            mean += logger[:, action] * ratio
+            excess = max(excess, float((ratio - largest).max()))
+        return float(np.abs(mean - 1.0).max()), excess
+
+    @pytest.mark.parametrize("settings", [{}, {"min_count": 12}, {"harm": {"hazard": 0.2}}])
+    def test_ratios_have_mean_1_in_every_state(self, logs, settings):
+        studied, calibration, fresh = logs
+        inner = gs.Pruned()(studied)
+        whole = gs.guard(studied, calibration, inner, **settings)
+        differs = np.abs(whole.probabilities(fresh.observations) - inner.probabilities(fresh.observations)).max()
+        assert differs > 0.05  # the guard does step in
+        for policy in (inner, whole):
+            off, excess = self.mean_and_excess(policy, fresh)
+            assert off < 1e-6
+            assert excess <= 1e-12
+        assert whole.usual_weight == inner.usual_weight
+
+    def test_around_another_policy_there_are_none(self, logs):
+        whole = gs.guard(*logs[:2], TabularPolicy(np.full((36, 4), 0.25)))
+        assert whole.usual_weight is None
+        assert whole.coarse_ratios(logs[2].observations, logs[2].actions, logs[2].propensities) is None

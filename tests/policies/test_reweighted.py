@@ -96,3 +96,33 @@ def test_a_logger_that_is_code_cannot_be_saved(tmp_path):
 def test_observations_of_another_shape_are_refused():
     with pytest.raises(gs.InputError, match="shape"):
         Places(np.zeros((1, 2))).locate(np.zeros((3, 5)), None)
+
+
+class TestCoarseRatios:
+    """State 0: both actions that the logger takes are known; state 1: one is, the other two are guessed."""
+
+    COUNTED = CountedPolicy(
+        "logger",
+        Places(np.array([0, 1])),
+        np.array([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25]]),
+        np.full(3, 1 / 3),
+        None,
+        np.array([[True, True, False], [True, False, False]]),
+    )
+    POLICY = ReweightedPolicy("p", COUNTED, PLACES, np.ones((2, 3)))
+
+    def ratios(self, now, states=(0, 0, 1, 1, 1), actions=(0, 1, 0, 1, 2)):
+        propensities = self.COUNTED.table[list(states), list(actions)]
+        table = np.asarray(now, np.float64)[list(states)]
+        return self.POLICY.coarse_ratios(np.array(states), np.array(actions), propensities, now=table)
+
+    def test_of_another_that_is_made_of_it(self):
+        ratios, largest = self.ratios([[0.25, 0.75, 0.0], [0.4, 0.6, 0.0]])
+        assert ratios == pytest.approx([0.5, 1.5, 0.8, 1.2, 1.2])  # what is guessed counts as one: .6 of .5
+        assert largest == pytest.approx([1.5, 1.5, 1.2, 1.2, 1.2])
+
+    def test_none_where_something_is_done_that_the_logger_never_does(self):
+        assert self.ratios([[0.25, 0.65, 0.1], [0.4, 0.6, 0.0]]) is None
+
+    def test_none_where_a_propensity_disagrees(self):
+        assert self.POLICY.coarse_ratios(np.array([0]), np.array([0]), np.array([0.4])) is None

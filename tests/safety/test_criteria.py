@@ -11,6 +11,7 @@ from groundschool.safety.criteria import Criteria
 
 HYPO = gs.Constraint("hypo", limit=0.05)
 POLICY = gs.TabularPolicy([[0.5, 0.5]], name="half")
+OTHER = gs.TabularPolicy([[0.4, 0.6]], name="half")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_criteria_that_differ_in_anything_have_another_fingerprint():
     settings = [
         {}, {"constraints": (HYPO,)}, {"constraints": (gs.Constraint("hypo", limit=0.06),)}, {"baseline": 0.0},
         {"baseline": POLICY}, {"margin": 0.1}, {"confidence": 0.9}, {"assurance": "finite-sample"}, {"discount": 0.9},
-        {"looks": 2},
+        {"looks": 2}, {"baseline": OTHER},
     ]  # fmt: skip
     prints = [Criteria(**one).fingerprint for one in settings]
     assert len(set(prints)) == len(settings)

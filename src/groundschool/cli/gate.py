@@ -71,9 +71,10 @@ def verb(
     holdout = read(data, log_format, columns)
     require_judgeable(holdout, judged, criteria, behavior=logger)
     wrote = None if logger is None else fingerprint(logger)
-    look = directory.open(criteria, fingerprint(judged), holdout, seed=seed, behavior_fingerprint=wrote)
-    verdict = judge(holdout, judged, criteria, behavior=logger, seed=seed, look=look)
-    directory.record(verdict)
+    with directory:
+        look = directory.open(criteria, fingerprint(judged), holdout, seed=seed, behavior_fingerprint=wrote)
+        verdict = judge(holdout, judged, criteria, behavior=logger, seed=seed, look=look)
+        directory.record(verdict)
     if as_json:
         emit({**verdict.to_json(), "directory": str(out)})
     else:

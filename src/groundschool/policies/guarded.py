@@ -142,6 +142,23 @@ class GuardedPolicy(DiscretePolicy):
             table[rows], reasons[rows] = self._readable(x[rows], allowed[rows], masked=masks is not None)
         return Composite(table, reasons)
 
+    @property
+    def usual_weight(self) -> float | None:
+        """That of the policy: the guard seldom steps in."""
+        weight: float | None = getattr(self.policy, "usual_weight", None)
+        return weight
+
+    def coarse_ratios(
+        self, observations: ArrayLike, actions: ArrayLike, propensities: ArrayLike, *, masks: ArrayLike | None = None
+    ) -> tuple[FloatArray, FloatArray] | None:
+        """Return what `ReweightedPolicy.coarse_ratios` does, of the composite; None around another policy."""
+        inner = getattr(self.policy, "coarse_ratios", None)
+        if inner is None:
+            return None
+        now = self.probabilities(observations, masks=masks)
+        found: tuple[FloatArray, FloatArray] | None = inner(observations, actions, propensities, masks=masks, now=now)
+        return found
+
     def interventions(self, log: Dataset) -> Interventions:
         """Work out how often, and why, the guard would step in at the observations of a log.
 

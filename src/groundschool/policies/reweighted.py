@@ -72,7 +72,13 @@ class ReweightedPolicy(DiscretePolicy):
         return kept, None if self.given is None else np.where(seen[:, None], self.given[place], 0.0)
 
     def coarse_ratios(
-        self, observations: ArrayLike, actions: ArrayLike, propensities: ArrayLike, *, masks: ArrayLike | None = None
+        self,
+        observations: ArrayLike,
+        actions: ArrayLike,
+        propensities: ArrayLike,
+        *,
+        masks: ArrayLike | None = None,
+        now: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray] | None:
         """Return ratios to the logger of mean 1 whose largest value is known, where single ones are not.
 
@@ -84,25 +90,31 @@ class ReweightedPolicy(DiscretePolicy):
         ----------
         observations, actions, propensities, masks
             Rows of a log of the same logger.
+        now : (N, n_actions) float64, optional
+            What is done instead of this policy, by one that is made of it.
 
         Returns
         -------
         ((N,) float64, (N,) float64) or None
             Of the action of each row, and the largest of any action there. None where the logger is not read off a log,
-            or the propensities are not those that it was read from.
+            the propensities are not those that it was read from, or something is done that it never does.
         """
         if not isinstance(self.policy, CountedPolicy) or not len(self.policy.table):
             return None
         place, seen = self.policy.places.locate(observations, masks)
         exact = self.policy.exact[place] & seen[:, None]
         base = np.asarray(self.policy.probabilities(observations, masks=masks), np.float64)
-        now = self.probabilities(observations, masks=masks)
+        if now is None:
+            now = self.probabilities(observations, masks=masks)
+        exact &= base > 0.0
         rows, taken = np.arange(len(base)), np.asarray(actions)
         apart = np.abs(base[rows, taken] - np.asarray(propensities, np.float64))
         if (apart[exact[rows, taken]] > _SAME).any():
             return None
-        ratios = np.divide(now, base, out=np.zeros(base.shape), where=exact & (base > 0.0))
+        ratios = np.divide(now, base, out=np.zeros(base.shape), where=exact)
         rest, left = (1.0 - np.where(exact, table, 0.0).sum(axis=1) for table in (base, now))
+        if (left[rest <= _SAME] > _SAME).any():
+            return None
         others = np.divide(np.maximum(left, 0.0), rest, out=np.ones(len(rest)), where=rest > _SAME)
         ratios = np.where(exact, ratios, others[:, None])
         return ratios[rows, taken], ratios.max(axis=1)

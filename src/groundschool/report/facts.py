@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from groundschool.evaluation.disagreement import Disagreement
     from groundschool.evaluation.intervals import Interval
     from groundschool.evaluation.mismatch import Mismatch
+    from groundschool.evaluation.rarity import Rarity
     from groundschool.evaluation.rollout import Rollout
     from groundschool.evaluation.sanity import QSanity
     from groundschool.evaluation.tabular import ExactValue
     from groundschool.policies.policy import Policy
     from groundschool.policies.record import TrainingRecord
     from groundschool.safety.ranking import Standing
+    from groundschool.safety.representation import Grouping
     from groundschool.safety.verdict import Verdict
 
 Role = Literal["logger", "learned", "optimum"]
@@ -140,6 +142,25 @@ class PolicyFacts:
 
 
 @dataclass(frozen=True)
+class Represented:
+    """Who is among the judged episodes.
+
+    Parameters
+    ----------
+    groupings
+        One a declaration; empty where nobody declared groups.
+    own_groups
+        How many of the log's own groups the judged episodes belong to; None where it names none.
+    rarity
+        Which regions of observations they hardly visited.
+    """
+
+    groupings: tuple[Grouping, ...]
+    own_groups: int | None
+    rarity: Rarity
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of a gate.
 
@@ -156,6 +177,8 @@ class Outcome:
         What the guard does, and how often it would have stepped in, a sentence each; empty without one.
     departures
         Where what was taken to the gate departs most from the logger.
+    represented
+        Who is among the episodes that judged it.
     """
 
     standings: tuple[Standing, ...]
@@ -163,6 +186,7 @@ class Outcome:
     certified: Any = None
     guard: tuple[str, ...] = ()
     departures: tuple[Disagreement, ...] = ()
+    represented: Represented | None = None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
         bullets(*(escaped(one) for one in verdict["assumptions"])),
         "## What is not known",
         bullets(
-            gap("groups that the log holds too few of"),
+            *_represented(verdict["represented"]),
             gap("how the policy is watched once it acts, and who can stop it"),
         ),
         "## Using it",
@@ -65,10 +65,10 @@ def _details(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"Study: {escaped(facts['title'])}, {escaped(facts['created'][:10])}"
     if policy is not None and policy["training"]:
         trained = policy["training"]
-        yield (
-            f"Trained by {escaped(trained['algorithm'])}, {number(trained['steps'])} steps, seed {trained['seed']}, on "
-            f"{number(trained['episodes'])} episodes of the log"
-        )
+        how = f"Trained by {escaped(trained['algorithm'])}, {number(trained['steps'])} steps"
+        if not trained["steps"]:
+            how = f"Counted from the log by {escaped(trained['algorithm'])}"
+        yield f"{how}, seed {trained['seed']}, on {number(trained['episodes'])} episodes of the log"
     if policy is not None and policy["encoding"]:
         yield f"Observations enter as {escaped(policy['encoding'])}"
 
@@ -80,6 +80,19 @@ def _data(log: Mapping[str, Any]) -> Iterator[str]:
     yield f"Propensities: {'recorded' if log['propensities'] else 'not recorded'}"
     for name, share in log["probabilities"].items():
         yield f"{escaped(name)} in {percent(share['value'])} of its episodes"
+
+
+def _represented(found: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say who is hardly among the judged episodes; what nobody declared is a gap for a person to fill."""
+    if found is None or not found["groupings"]:
+        yield gap("groups that the log holds too few of")
+    if found is None:
+        return
+    yield from (escaped(one) for one in found["sentences"])
+    for grouping in found["groupings"]:
+        counts = "; ".join(f"{group['name']}: {group['judged']}" for group in grouping["groups"])
+        yield escaped(f"Judged episodes by {grouping['by']}: {counts}.")
+    yield escaped(found["regions"])
 
 
 def _shown(verdict: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from groundschool.report import represented_section
 from groundschool.report.evaluation_section import ASSURANCES, METHODS
 from groundschool.safety.candidates import LOGGER
 
@@ -37,6 +38,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
             "certified": certified,
             "guard": list(outcome.guard),
             "departures": [one.to_json() for one in outcome.departures],
+            "represented": None,
             "criteria": None,
             "episodes": None,
             "confidence": None,
@@ -58,6 +60,7 @@ def section(outcome: Outcome | None) -> dict[str, Any] | None:
         "certified": certified,
         "guard": list(outcome.guard),
         "departures": [one.to_json() for one in outcome.departures],
+        "represented": represented_section.section(outcome.represented, verdict),
         "criteria": verdict.criteria.to_json(),
         "episodes": verdict.episodes,
         "confidence": 1.0 - verdict.tail,

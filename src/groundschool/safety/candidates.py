@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from groundschool.algorithms.config import AlgorithmConfig, configure
 from groundschool.data import Dataset
-from groundschool.errors import DivergenceError, InputError, suggest
-from groundschool.safety.cautious import Pruned, Spibb
-from groundschool.safety.provable import MostProvable
+from groundschool.errors import DivergenceError, InputError
+from groundschool.safety.makers import MAKERS, Maker, make
 
-Maker = Callable[[Dataset, int], Any]
 Recipe = tuple[str, Mapping[str, Any]]
 Candidate = Maker | Recipe
-
-MAKERS: dict[str, Any] = {"pruned": Pruned, "spibb": Spibb, "most_provable": MostProvable}
 
 LOGGER = "logger"
 """The row of whoever wrote the log; no candidate may be called so."""
@@ -120,19 +115,10 @@ class Candidates:
 
 
 def _maker(name: str, algorithm: str, options: Mapping[str, Any]) -> Maker:
-    kind = MAKERS[algorithm]
-    known = [field.name for field in dataclasses.fields(kind)]
-    for option in options:
-        if option not in known:
-            raise InputError(
-                f"candidate {name!r}: {algorithm} has no option {option!r}.{suggest(option, known)} It has: "
-                f"{', '.join(known)}."
-            )
     try:
-        made: Maker = kind(**{"name": name, **options})
+        return make(algorithm, name, options)
     except InputError as error:
         raise InputError(f"candidate {name!r}: {error}") from None
-    return made
 
 
 def _pair(name: str, candidate: object) -> tuple[str, Mapping[str, Any]]:

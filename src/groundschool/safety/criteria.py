@@ -93,6 +93,11 @@ class Criteria:
         )
 
     @property
+    def policy(self) -> Any:
+        """The policy that is the baseline; None where the logger, a number or nothing is."""
+        return None if isinstance(self.baseline, str | float | None) else self.baseline
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What is asked, in order: the questions of the constraints, then "gain" or "return"."""
         last = () if self.baseline is None else ("return",) if isinstance(self.baseline, float) else ("gain",)
@@ -126,13 +131,10 @@ class Criteria:
             limit.require(log)
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values; a policy that is the baseline stands with its name and its fingerprint."""
-        baseline = self.baseline
-        if baseline is not None and not isinstance(baseline, str | float):
-            baseline = {"policy": policy_name(baseline), "fingerprint": fingerprint(baseline)}
+        """Return JSON-ready values; a policy that is the baseline stands with its name and fingerprint."""
         return {
             "constraints": [limit.to_json() for limit in self.constraints],
-            "baseline": baseline,
+            "baseline": self.baseline if self.policy is None else _told(self.policy),
             "margin": self.margin,
             "confidence": self.confidence,
             "assurance": self.assurance,
@@ -144,6 +146,10 @@ class Criteria:
 def hash_of(criteria: Mapping[str, Any]) -> str:
     """Return the SHA-256 of criteria as `Criteria.to_json` gives them."""
     return hashlib.sha256(json.dumps(criteria, sort_keys=True).encode()).hexdigest()
+
+
+def _told(policy: Any) -> dict[str, str]:
+    return {"policy": policy_name(policy), "fingerprint": fingerprint(policy)}
 
 
 def _constraints(given: Any) -> tuple[Constraint, ...]:

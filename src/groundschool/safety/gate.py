@@ -232,11 +232,16 @@ def require_judgeable(holdout: Dataset, policy: Any, criteria: Criteria, *, beha
     if behavior is not None or holdout.propensities is not None:
         resolve_behavior(holdout, behavior)
     nobody = Behavior(np.ones(holdout.n_steps), None, known=False)  # to see that each policy can be asked at all
-    for one in (policy, *(() if isinstance(criteria.baseline, str | float | None) else (criteria.baseline,))):
+    for one in (policy, *(() if criteria.policy is None else (criteria.policy,))):
         pose(holdout, one, Question("return"), nobody)
-        studied = overlap(holdout, one)
-        if studied.reasons:
-            raise InputError(f"{studied.reasons[0]} A gate opens on no others.")
+        require_unstudied(holdout, one)
+
+
+def require_unstudied(holdout: Dataset, policy: Any) -> None:
+    """Raise `InputError` where a policy was trained on episodes that it is to be judged on, or held against."""
+    studied = overlap(holdout, policy)
+    if studied.reasons:
+        raise InputError(f"{studied.reasons[0]} A gate opens on no others.")
 
 
 def require_answerable(holdout: Dataset, criteria: Criteria, *, behavior: Any = None) -> None:
