@@ -124,6 +124,4 @@ def _without_blanks(problem: Problem, encoder: Encoder) -> Problem:
         # Rows that are blank throughout are unknown and are not asked for.
         flat = np.where(np.isnan(flat), usual, flat)
         finals = flat.reshape(finals.shape)
-    return dataclasses.replace(
-        problem, observations=encoder.impute(problem.observations), final_observations=finals
-    )
+    return dataclasses.replace(problem, observations=encoder.impute(problem.observations), final_observations=finals)

@@ -31,10 +31,12 @@ def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy | NetworkPoli
 
     Measured observations, nearly all different, need a network: one whose probabilities come near the logged
     propensities, or without them a clone that is tempered and mixed as `estimate_behavior` says. It is right nearly
-    everywhere and exact nowhere. Else the logger is read off by counting. In each place (an observation with its mask) an action that was logged keeps its propensity. What is left over goes
-    to actions that were not logged there as in places where all is known and whose propensities agree with those that
-    were logged here, the nearest counting most; else as in places near by. Elsewhere it does what it does near by.
-    Without propensities they are estimated, see `estimate_behavior`.
+    everywhere, and exact nowhere.
+
+    Else the logger is read off by counting. In each place (an observation with its mask) an action that was logged
+    keeps its propensity. What is left over goes to actions that were not logged there as in places where all is known
+    and whose propensities agree with those that were logged here, the nearest counting most; else as in places near by.
+    Elsewhere it does what it does near by. Without propensities they are estimated, see `estimate_behavior`.
 
     Parameters
     ----------

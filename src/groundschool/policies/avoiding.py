@@ -84,7 +84,7 @@ class AvoidingPolicy(DiscretePolicy):
         return self.intake.observe(reading, previous)
 
     def describe(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Return the tensors and facts from which ``groundschool.load`` rebuilds this policy, its logger and critics."""
+        """Return the tensors and facts from which ``groundschool.load`` rebuilds this policy and what it asks."""
         if not isinstance(self.policy, DiscretePolicy):
             return super().describe()
         tensors, facts = self.policy.describe()

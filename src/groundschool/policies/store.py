@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from groundschool.bundle import format as bundle
 from groundschool.errors import InputError
 from groundschool.policies.avoiding import AvoidingPolicy
@@ -87,9 +85,7 @@ def _network(tensors: bundle.Tensors, facts: Facts) -> NetworkPolicy:
         name=facts["name"],
         n_actions=facts["n_actions"],
         encoder=encoder,
-        layers=checked_layers(
-            tensors, facts["layers"], encoder.width, facts["n_actions"], f"policy {facts['name']!r}"
-        ),
+        layers=checked_layers(tensors, facts["layers"], encoder.width, facts["n_actions"], f"policy {facts['name']!r}"),
         head=facts["head"],
         value_scale=facts["value_scale"],
         support=Support(tensors["support.observations"], tensors["support.allowed"])

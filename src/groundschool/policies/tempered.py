@@ -26,9 +26,7 @@ class TemperedPolicy(DiscretePolicy):
         A distribution over all actions.
     """
 
-    def __init__(
-        self, name: str, policy: NetworkPolicy, temperature: float, share: float, prior: FloatArray
-    ) -> None:
+    def __init__(self, name: str, policy: NetworkPolicy, temperature: float, share: float, prior: FloatArray) -> None:
         self.name, self.policy, self.n_actions = name, policy, policy.n_actions
         self.temperature, self.share, self.prior = float(temperature), float(share), prior
 

@@ -34,8 +34,9 @@ __all__ = ["DANGER", "Pruned", "Spibb", "removed"]
 class Pruned:
     """Make the logger without the actions that a model of the log finds dangerous, or poor: a candidate for `select`.
 
-    Where observations can be counted the model is counted. Measured ones, nearly all different, get networks: one near
-    the logger's probabilities, and for each question an ensemble of fitted Q evaluation that says what each action adds.
+    Where observations can be counted the model is counted. Measured ones, nearly all different, get networks: some near
+    the logger's probabilities, and for each question an ensemble of fitted Q evaluation that says what an action adds.
+
     An action is deleted where it adds at least a threshold to the probability of an event (to a cost; or takes it from
     the return), against what the logger would do in the same state. As few as one log row, or none where actions move
     alike everywhere, may speak for a deletion: a deletion moves little probability, and what it is worth is shown on

@@ -123,7 +123,9 @@ def fit(data: FQEData, horizon: Horizon, plan: Plan, *, seed: int) -> Fit:
         least = 2 * start
         if converged or least >= most or training.step >= most:
             break
-    return Fit(training.answer(), training.networks(), training.curve, converged, drift if settled else max(drift, moved))
+    return Fit(
+        training.answer(), training.networks(), training.curve, converged, drift if settled else max(drift, moved)
+    )
 
 
 class _Training:
