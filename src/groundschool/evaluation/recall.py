@@ -23,7 +23,7 @@ _EXAMPLES = 2_000  # places whose distributions are known, the most visited ones
 _BLOCK = 4_000_000
 # Of networks: what a propensity says against what the action that was drawn says, and how long they train.
 _WEIGHT, _NETWORKS, _RATE, _BATCH = 100.0, 4, 1e-2, 256
-_EPOCHS, _STEPS = 40, (2_000, 8_000)
+_EPOCHS, _STEPS = 60, (1_000, 8_000)
 
 
 def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy | NetworkPolicy | TemperedPolicy:

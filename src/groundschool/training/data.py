@@ -17,6 +17,8 @@ from groundschool.errors import InputError
 from groundschool.policies.encoding import Encoder, fit_encoder, id_codes
 from groundschool.policies.support import Support, fit_support, is_discrete
 
+_LEAST = 1e-30  # no smaller propensity keeps its logarithm in single precision
+
 
 class DeviceData(NamedTuple):
     """What the compiled loop draws from.
@@ -145,7 +147,7 @@ def _propensities(log: Dataset, usable: NDArray[np.int64], config: AlgorithmConf
     Raises
     ------
     InputError
-        If there are none, or an action that was logged has none above 0.
+        If there are none.
     """
     if not isinstance(config, BCConfig) or not config.propensity_weight:
         return None
@@ -154,14 +156,7 @@ def _propensities(log: Dataset, usable: NDArray[np.int64], config: AlgorithmConf
             "bc option 'propensity_weight' is above 0, and the log has no propensities, the logger's probability of "
             "each logged action. Name their column (propensity=), or leave the option out."
         )
-    found = log.propensities[usable].astype(np.float32)
-    impossible = np.flatnonzero(~(found > 0.0))
-    if impossible.size:
-        raise InputError(
-            f"propensities: 0 in {impossible.size:,} of {len(found):,} rows (first at row "
-            f"{usable[impossible[0]]}), but their actions were logged. Correct or exclude those episodes."
-        )
-    return found
+    return np.maximum(log.propensities[usable], _LEAST).astype(np.float32)
 
 
 def _missing(log: Dataset) -> str:
