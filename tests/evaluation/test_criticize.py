@@ -4,9 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+import groundschool as gs
 from groundschool.algorithms import fqe
 from groundschool.algorithms.config import AlgorithmConfig
-from groundschool.evaluation.criticize import _shares, averaged
+from groundschool.evaluation.behavior import logged_behavior
+from groundschool.evaluation.criticize import _posed, _shares, averaged
+from groundschool.evaluation.question import Question
 from groundschool.policies.critic import Critic
 from groundschool.policies.encoding import fit_encoder
 
@@ -16,15 +19,25 @@ def test_knots_count_as_often_as_steps_are_left():
     assert _shares(np.array([1, 2, 3, 4]), np.array([2, 4])) == pytest.approx([(0.5 + 1 + 0.5) / 4, (0.5 + 1) / 4])
 
 
+def test_after_an_event_nothing_adds_to_its_probability():
+    log = gs.Dataset.from_arrays(
+        np.arange(7.0)[:, None] + 0.5, np.zeros(7, int), np.ones(7), [0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 1, 0, 0, 0],
+        costs={"harm": [0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 1.0]}, propensities=np.full(7, 0.5), n_actions=2,
+        final_observations=np.array([[9.5], [np.nan]]),
+    )  # fmt: skip
+    posed = _posed(log, gs.policies.ConstantPolicy(0, 2), Question("probability", "harm"), logged_behavior(log))
+    assert posed.signal.tolist() == [0, 1, 0, 0, 0, 0, 1]
+    assert posed.ended.tolist() == [False, True, True, True, False, False, True]
+    assert (posed.low, posed.high) == (0.0, 1.0)
+
+
 def test_numpy_says_what_jax_says():
     rng = np.random.default_rng(0)
     steps = fqe.knots(20, 4)
     horizon = fqe.Horizon.of(steps, np.full(4, -9.0), np.full(4, 9.0), rng.normal(size=4), 1.0)
     networks = [fqe.init(jax.random.key(i), 3, 5, 4, AlgorithmConfig(hidden=(8, 8))).q for i in range(2)]
-    layers = tuple(
-        tuple(np.concatenate([np.asarray(getattr(one, kind)[index]) for one in networks]) for kind in ("weights", "biases"))
-        for index in range(3)
-    )  # fmt: skip
+    members = jax.tree.map(lambda *leaves: np.concatenate(leaves), *networks)
+    layers = tuple(zip(members.weights, members.biases, strict=True))
     share = rng.dirichlet(np.ones(4))
     asked = rng.normal(size=(30, 3))
     encoder = fit_encoder(asked)

@@ -92,7 +92,7 @@ def test_the_recalled_logger_is_near_and_says_how_near(policy):
     fresh = draw(1_000, 3)
     logs = episode_log_weights(pose(fresh, policy.policy, Question("return"), logged_behavior(fresh)))
     assert logs.std() < 0.05
-    assert "times too large or too small" in policy.training.notes[1]
+    assert "off by a factor of 1.0" in policy.training.notes[1]
 
 
 def test_it_remembers_what_it_studied_and_decides_the_same_from_disk(policy, log, tmp_path):
@@ -160,8 +160,8 @@ def test_without_propensities_the_logger_is_cloned_and_nothing_is_promised():
 @pytest.mark.slow
 def test_poor_actions_go_where_there_are_no_costs():
     policy = gs.Pruned({"return": 0.5})(draw(600, 7, costs=False))
-    assert (policy.probabilities(GRID[GRID[:, 0] > 0.4])[:, 2] < 0.01).mean() > 0.9
-    assert not policy.changes(GRID[GRID[:, 0] < 0.0]).any()
+    assert hazard(policy) < 0.5 * hazard(Smooth())
+    assert policy.changes(GRID[GRID[:, 0] < 0.0]).mean() < 0.02
 
 
 @pytest.mark.slow

@@ -87,7 +87,7 @@ def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy | NetworkPoli
 def _recalled_by_network(log: Dataset, seed: int) -> NetworkPolicy | TemperedPolicy:
     """Return a network near the logged propensities; a calibrated clone where there are none."""
     if log.propensities is None:
-        return cloned(log, fold_of_episode(units_of(log), FOLDS, seed), seed)
+        return cloned(log, np.repeat(fold_of_episode(units_of(log), FOLDS, seed), log.lengths), seed)
     from groundschool.training import train
 
     logged_behavior(log)

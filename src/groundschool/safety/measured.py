@@ -74,5 +74,5 @@ class MeasuredStudy(Study):
         logs = episode_log_weights(pose(self.log, self.logger, Question("return"), self.behavior))
         return (
             "The logger is recalled by networks near its logged propensities: the weight of a studied episode as this "
-            f"model's is {float(np.exp(np.std(logs))):.3g} times too large or too small, typically."
+            f"model's is off by a factor of {float(np.exp(np.std(logs))):.2f}, typically."
         )
