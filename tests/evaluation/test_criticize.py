@@ -4,12 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-import groundschool as gs
 from groundschool.algorithms import fqe
 from groundschool.algorithms.config import AlgorithmConfig
-from groundschool.evaluation.behavior import logged_behavior
-from groundschool.evaluation.criticize import _posed, _shares, averaged
-from groundschool.evaluation.question import Question
+from groundschool.evaluation.criticize import _shares, averaged
 from groundschool.policies.critic import Critic
 from groundschool.policies.encoding import fit_encoder
 
@@ -17,18 +14,6 @@ from groundschool.policies.encoding import fit_encoder
 def test_knots_count_as_often_as_steps_are_left():
     # Knots at 2 and 4: one step left is half of the first, three are half of either.
     assert _shares(np.array([1, 2, 3, 4]), np.array([2, 4])) == pytest.approx([(0.5 + 1 + 0.5) / 4, (0.5 + 1) / 4])
-
-
-def test_after_an_event_nothing_adds_to_its_probability():
-    log = gs.Dataset.from_arrays(
-        np.arange(7.0)[:, None] + 0.5, np.zeros(7, int), np.ones(7), [0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 1, 0, 0, 0],
-        costs={"harm": [0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 1.0]}, propensities=np.full(7, 0.5), n_actions=2,
-        final_observations=np.array([[9.5], [np.nan]]),
-    )  # fmt: skip
-    posed = _posed(log, gs.policies.ConstantPolicy(0, 2), Question("probability", "harm"), logged_behavior(log))
-    assert posed.signal.tolist() == [0, 1, 0, 0, 0, 0, 1]
-    assert posed.ended.tolist() == [False, True, True, True, False, False, True]
-    assert (posed.low, posed.high) == (0.0, 1.0)
 
 
 def test_numpy_says_what_jax_says():

@@ -26,9 +26,9 @@ def logger():
     return NetworkPolicy("logger", 3, BARE, (layer([[0, 0, 0]], [np.log(BASE)]),), "softmax")
 
 
-def critic(scale=1.0, of="probability:harm"):
+def critic(scale=1.0, of="probability:harm", **more):
     """Two networks that say x and 3 x of the third action, and nothing of the others: 2 x on average."""
-    return Critic(of, BARE, (layer([[0, 0, 1], [0, 0, 3]], np.zeros((2, 3))),), scale)
+    return Critic(of, BARE, (layer([[0, 0, 1], [0, 0, 3]], np.zeros((2, 3))),), scale, **more)
 
 
 def policy(threshold=1.6, largest_ratio=4.0, **changes):
@@ -66,6 +66,14 @@ def test_the_largest_ratio_holds():
     assert at(1.0, policy(threshold=1.0, largest_ratio=1.1)) == pytest.approx([0.55, 0.33, 0.12])
 
 
+def test_outside_of_what_was_seen_nothing_is_known():
+    known = dataclasses.replace(critic(), low=np.array([0.0]), high=np.array([1.0]))
+    made = AvoidingPolicy("careful", logger(), [(known, 1.0)], 4.0)
+    assert known.knows(np.array([[-0.1], [0.0], [1.0], [1.1]])).tolist() == [False, True, True, False]
+    assert at(1.0, made)[2] == 0.0
+    assert at(1.1, made) == pytest.approx(BASE)
+
+
 def test_of_two_critics_the_more_fearful_counts():
     made = AvoidingPolicy("careful", logger(), [(critic(), 100.0), (critic(), 1.0)], 4.0)
     assert at(1.0, made)[2] == 0.0
@@ -89,7 +97,7 @@ def test_hostile_observations_are_refused(x):
 
 
 def test_a_bundle_decides_the_same(tmp_path):
-    made = policy(threshold=1.0)
+    made = policy(threshold=1.0, low=np.array([-2.0]), high=np.array([2.0]))
     made.usual_weight = 2.0
     made.save(tmp_path / "bundle")
     again = gs.load(tmp_path / "bundle")

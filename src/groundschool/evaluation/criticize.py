@@ -48,9 +48,10 @@ def criticize(
     """Return how much each action adds to a question's answer while a policy goes on afterwards.
 
     Values with k steps to go are averaged over the steps that are left where the log comes by, so that one number
-    stands for an action at an observation. After an event nothing adds to its probability any more: where an episode
-    goes on, what is done there counts with 0, or a critic would fear what it never learned from. The mean over members is taken: asking that they agree (their mean less
-    their spread) finds less of the danger at the same share of actions.
+    stands for an action at an observation. Nothing is known
+    outside of the range that each number of the observation had in the rows it learned from (those before the first
+    event, where an event is asked for). The mean over members is taken: asking that they agree (their mean less their
+    spread) finds less of the danger at the same share of actions.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def criticize(
     from groundschool.evaluation.estimators import fqe_network  # JAX, only where it is needed
 
     own = fit_encoder(log.observations, "standardize", features=log.features)
-    problem = _without_blanks(_posed(log, policy, question, behavior), own)
+    problem = _without_blanks(pose(log, policy, question, behavior), own)
     fitted = fqe_network.fit(problem, members, seed, "auto", **_PLAN)
     knots = np.array(fitted.facts["knots"])
     share = _shares(problem.horizon - problem.step, knots)
@@ -84,27 +85,14 @@ def criticize(
         Encoder(log.observations.shape[1:], columns),
         averaged(fitted.networks, fitted.start, share),
         sign * fitted.facts["scale"],
+        *_range(problem),
     )
     return Criticism(critic, float(fitted.values.mean()), fitted.facts["updates"], fitted.converged)
 
 
-def _posed(log: Dataset, policy: Any, question: Question, behavior: Behavior) -> Problem:
-    """Pose a question about all rows of a log; those after the first event end with nothing."""
-    if question.kind != "probability":
-        return pose(log, policy, question, behavior)
-    problem = pose(log, policy, Question("cost", question.cost), behavior)
-    event = problem.signal > 0
-    before: NDArray[np.int64] = np.cumsum(event) - event  # events in earlier rows, of all episodes
-    over = before > before[problem.starts[:-1]][problem.episode]
-    first = event & ~over
-    return dataclasses.replace(
-        problem,
-        question=question,
-        signal=first.astype(np.float64),
-        ended=problem.ended | first | over,
-        low=0.0,
-        high=1.0,
-    )
+def _range(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    flat = np.asarray(problem.observations, np.float64).reshape(problem.n_rows, -1)
+    return flat.min(axis=0), flat.max(axis=0)
 
 
 def averaged(layers: Layers, start: FloatArray, share: FloatArray) -> Layers:

@@ -29,12 +29,16 @@ class Critic:
         ReLU between layers; one output an action, in units of `scale`. Networks are averaged.
     scale : float
         What one unit of output is worth. Negative where more is better, so that larger values are worse.
+    low, high : (d,) float64, optional
+        The range of each number of an observation, blanks filled in, within which anything is known.
     """
 
     of: str
     encoder: Encoder
     layers: Layers
     scale: float
+    low: FloatArray | None = None
+    high: FloatArray | None = None
 
     def outputs(self, observations: ArrayLike) -> Float32Array:
         """Return each network's outputs, (networks, N, n_actions)."""
@@ -47,6 +51,8 @@ class Critic:
     def losses(self, observations: ArrayLike, base: FloatArray) -> FloatArray:
         """Return how much worse than a policy each action is, (N, n_actions); 0 on average under the policy.
 
+        0 throughout where an observation is outside of the range.
+
         Parameters
         ----------
         observations : (N, d...)
@@ -54,15 +60,26 @@ class Critic:
             The policy's probabilities.
         """
         values = self.outputs(observations).mean(axis=0, dtype=np.float64) * self.scale
-        return np.asarray(values - (base * values).sum(axis=1, keepdims=True))
+        return (values - (base * values).sum(axis=1, keepdims=True)) * self.knows(observations)[:, None]
+
+    def knows(self, observations: ArrayLike) -> NDArray[np.bool_]:
+        """Return where observations are within the range, (N,)."""
+        flat = self.encoder.impute(observations)
+        flat = flat.reshape(len(flat), -1)
+        if self.low is None or self.high is None:
+            return np.ones(len(flat), np.bool_)
+        return np.asarray(((flat >= self.low) & (flat <= self.high)).all(axis=1))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return the layers by name."""
-        return {
+        """Return the layers by name, and the range."""
+        found: dict[str, NDArray[Any]] = {
             f"layer{index}.{part}": tensor
             for index, layer in enumerate(self.layers)
             for part, tensor in zip(("weight", "bias"), layer, strict=True)
         }
+        if self.low is not None and self.high is not None:
+            found |= {"low": self.low, "high": self.high}
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Return all else, JSON-ready."""
@@ -79,7 +96,7 @@ class Critic:
         """
         encoder = Encoder.from_json(facts["encoder"])
         layers = checked_layers(tensors, facts["layers"], encoder.width, n_actions, f"the critic of {facts['of']!r}")
-        return cls(facts["of"], encoder, layers, float(facts["scale"]))
+        return cls(facts["of"], encoder, layers, float(facts["scale"]), tensors.get("low"), tensors.get("high"))
 
 
 def checked_layers(tensors: Mapping[str, NDArray[Any]], count: int, width: int, n_actions: int, whose: str) -> Layers:

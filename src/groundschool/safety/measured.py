@@ -49,10 +49,11 @@ class MeasuredStudy(Study):
         log = self.log
         base = self.logger.probabilities(log.observations, masks=log.action_masks)
         now = made.probabilities(log.observations, masks=log.action_masks)
-        gone = np.maximum(base - now, 0.0).sum(axis=1)
+        changed = made.changes(log.observations, masks=log.action_masks)
+        gone = np.maximum(base - now, 0.0).sum(axis=1)[changed]
         notes = [
-            f"Decisions are changed at {float((gone > 0.0).mean()):.1%} of the studied observations, where "
-            f"{float(gone[gone > 0.0].mean()) if gone.any() else 0.0:.1%} of the logger's choice goes elsewhere; no "
+            f"Decisions are changed at {float(changed.mean()):.1%} of the studied observations, where "
+            f"{float(gone.mean()) if len(gone) else 0.0:.1%} of the logger's choice goes elsewhere; no "
             f"action becomes more than {made.largest_ratio:.3g} times as likely as under the logger, as far as its "
             "probabilities are known.",
         ]
