@@ -60,7 +60,8 @@ class Critic:
             The policy's probabilities.
         """
         values = self.outputs(observations).mean(axis=0, dtype=np.float64) * self.scale
-        return (values - (base * values).sum(axis=1, keepdims=True)) * self.knows(observations)[:, None]
+        known = self.knows(observations)[:, None]
+        return np.asarray((values - (base * values).sum(axis=1, keepdims=True)) * known)
 
     def knows(self, observations: ArrayLike) -> NDArray[np.bool_]:
         """Return where observations are within the range, (N,)."""
