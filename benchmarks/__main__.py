@@ -31,6 +31,7 @@ COMMANDS = {
     "gate_decisions": ["gate_decisions.py"],
     "gate_advice": ["gate_decisions.py", "--follow"],
     "gate_certifiable": ["gate_certifiable.py"],
+    "gate_certifiable_measured": ["gate_certifiable_measured.py"],
     "gate_guard": ["gate_guard.py"],
     "gate_rollouts": ["gate_rollouts.py"],
 }

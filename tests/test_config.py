@@ -154,7 +154,7 @@ OPTIONS = [
     ("networks", 0), ("gradient_clip", 0.0), ("weight_decay", -1.0), ("encoding", "hashing"), ("logit_penalty", -0.5),
     ("discount", 1.01), ("conservative_weight", -1.0), ("td_loss", "l1"), ("double_q", "maybe"), ("target_rate", 0.0),
     ("target_every", 0), ("reward_scale", -1.0), ("support", "all"), ("support_min_count", 0),
-    ("support_min_share", 1.5), ("frequencies", 0),
+    ("support_min_share", 1.5), ("frequencies", 0), ("propensity_weight", -1.0),
 ]  # fmt: skip
 
 UNKNOWN = [
@@ -220,7 +220,7 @@ def test_hazards(hazards, sentence):
 
 @pytest.mark.parametrize(("option", "value"), OPTIONS)
 def test_options_of_algorithms_are_checked(option, value):
-    index = 0 if option == "logit_penalty" else 1
+    index = 0 if option in ("logit_penalty", "propensity_weight") else 1
     with pytest.raises(InputError, match=rf"candidates\[{index}\]\.{option}(\[1\])? is .*, expected "):
         parse_config(edited(("candidates", index, option), value))
 

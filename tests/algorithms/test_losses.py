@@ -138,6 +138,17 @@ def test_bc_networks_add_up():
     np.testing.assert_allclose(two[1]["log_loss"], one[1]["log_loss"], rtol=1e-6)
 
 
+def test_bc_comes_near_propensities():
+    """Logits of .5, .3 and .2; logged were .25 of the first and .3 of the second: a ratio of 2, and one of 1."""
+    logits = jnp.log(jnp.array([[[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]]], jnp.float32))
+    action, logged = jnp.array([0, 1]), jnp.array([0.25, 0.3], jnp.float32)
+    loss, parts = bc.bc_loss(logits, action, None, jnp.float32(0.0), logged, 10.0)
+    likelihood, off = -(log(0.5) + log(0.3)) / 2, log(2.0) ** 2 / 2
+    np.testing.assert_allclose(loss, likelihood + 10.0 * off, rtol=1e-5)
+    np.testing.assert_allclose(parts["log_ratio"], np.sqrt(off), rtol=1e-5)
+    np.testing.assert_allclose(parts["log_loss"], likelihood, rtol=1e-5)
+
+
 def test_forbidden_logits_have_no_gradient():
     mask = jnp.array([[YES, YES, NO], [YES, NO, YES]])
     gradient = jax.grad(lambda v: bc.bc_loss(v, jnp.array(TAKEN), mask, jnp.float32(0.5))[0])(

@@ -14,7 +14,10 @@ import pytest
 
 import groundschool as gs
 from groundschool.policies import NetworkPolicy
+from groundschool.policies.avoiding import AvoidingPolicy
+from groundschool.policies.critic import Critic
 from groundschool.policies.encoding import fit_encoder
+from groundschool.policies.tempered import TemperedPolicy
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = ("numpy", "numpy.libs", "safetensors")
@@ -104,6 +107,31 @@ def test_sources_beside_numpy_and_safetensors_alone(bundle, tmp_path):
     (only / "groundschool").symlink_to(Path(gs.__file__).parent)
     assert run(MISSING % (HEAVY,), [only]) == "[]\n"
     check(run(SCRIPT, [only], folder / "policy", folder / "rows.npy"), rows, guarded, only)
+
+
+def test_a_policy_that_avoids_what_critics_fear(tmp_path):
+    encoder = fit_encoder(np.random.default_rng(0).normal(size=(50, 2)))
+    rng = np.random.default_rng(1)
+
+    def layers(networks):
+        return tuple(
+            (rng.normal(size=(networks, i, o)).astype(np.float32), rng.normal(size=(networks, 1, o)).astype(np.float32))
+            for i, o in ((2, 16), (16, 4))
+        )
+
+    logger = TemperedPolicy("clone", NetworkPolicy("net", 4, encoder, layers(2), "softmax"), 1.3, 0.1, np.full(4, 0.25))
+    critic = Critic("probability:harm", encoder, layers(3), 0.2)
+    policy = AvoidingPolicy("careful", logger, [(critic, 0.1)], 4.0)
+    policy.save(tmp_path / "policy")
+    rows = rng.normal(size=(40, 2))
+    np.save(tmp_path / "rows.npy", rows)
+    only = site(tmp_path / "site")
+    (only / "groundschool").symlink_to(Path(gs.__file__).parent)
+    script = SCRIPT.replace("[policy.decide(row, np.random.default_rng(i)) for i, row in enumerate(rows)]", "[]")
+    found = json.loads(run(script, [only], tmp_path / "policy", tmp_path / "rows.npy"))
+    np.testing.assert_allclose(found["probabilities"], policy.probabilities(rows), rtol=1e-6)
+    assert policy.changes(rows).any()
+    assert not set(found["loaded"]) & set(HEAVY)
 
 
 @pytest.mark.slow

@@ -170,16 +170,6 @@ def test_bad_candidates(candidate, said):
         Candidates({"a": candidate})
 
 
-def test_measured_observations_are_refused():
-    rng = np.random.default_rng(0)
-    log = gs.Dataset.from_arrays(
-        rng.normal(size=(200, 2)), rng.integers(2, size=200), np.zeros(200), np.ones(200, bool), np.zeros(200, bool),
-        propensities=np.full(200, 0.5), n_actions=2, horizon=1, costs={"harm": np.zeros(200)},
-    )  # fmt: skip
-    with pytest.raises(gs.InputError, match="measured numbers"):
-        Pruned()(log)
-
-
 def test_a_log_without_costs_is_pruned_by_its_return():
     log = one_step([50, 30, 20], [0, 0, 0], rewards=[1.0, 0.0, -4.0])
     bare = gs.Dataset.from_arrays(

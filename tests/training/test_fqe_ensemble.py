@@ -132,13 +132,13 @@ def test_blanks_become_the_mean_and_mark_themselves():
         )
         return columns
 
-    data, words = prepare(chain(observations=holed), 1.0, 2, 0, CPU)
+    data, encoder = prepare(chain(observations=holed), 1.0, 2, 0, CPU)
     features = np.asarray(data.features)[:3]
     assert np.isfinite(features).all()
     assert features.shape[1] == 4
     assert features[1, 1] == pytest.approx(0.0, abs=1e-6)  # the mean, standardised
     assert features[1, 3] != features[0, 3] == features[2, 3]
-    assert "4 columns" in words
+    assert "4 columns" in encoder.describe()
 
 
 def test_one_program_serves_logs_of_about_the_same_size():

@@ -323,3 +323,17 @@ def test_many_ids_are_coded():
     result = prepared(log)
     assert result.encoder.width == all_rows(result.data)["features"].shape[1]
     np.testing.assert_array_equal(all_rows(result.data)["features"], result.encoder(ids))
+
+
+def test_propensities_are_there_where_they_are_asked_for():
+    bare = walk_log()
+    with pytest.raises(InputError, match="'propensity_weight' is above 0, and the log has no propensities"):
+        prepared(bare, "bc", propensity_weight=1.0)
+    shares = np.random.default_rng(0).uniform(0.1, 1.0, bare.n_steps)
+    log = Dataset.from_arrays(
+        bare.observations, bare.actions, bare.rewards, bare.terminated, bare.truncated, propensities=shares,
+        final_observations=bare.final_observations, n_actions=bare.n_actions,
+    )  # fmt: skip
+    found = prepared(log, "bc", propensity_weight=1.0).data
+    np.testing.assert_allclose(np.asarray(found.propensity)[: log.n_steps], shares, rtol=1e-6)
+    assert prepared(log, "bc").data.propensity is None

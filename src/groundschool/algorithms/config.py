@@ -97,6 +97,9 @@ class BCConfig(AlgorithmConfig):
     logit_penalty : float
         Weight of ``mean(log_probability ** 2)``, d3rlpy's ``beta`` (0.5 there). It caps the top probability and so
         ruins the policy as a behavior model: 0 here.
+    propensity_weight : float
+        Weight of ``mean((log_probability - log(propensity)) ** 2)`` of the logged actions. A logged propensity says how
+        likely the action was, where the action alone is one draw. Above 0 it needs a log with propensities.
     """
 
     TRACED: ClassVar[tuple[str, ...]] = (*AlgorithmConfig.TRACED, "logit_penalty")
@@ -105,6 +108,7 @@ class BCConfig(AlgorithmConfig):
     batch_size: PositiveInt = 128
     learning_rate: PositiveFloat = 3e-3
     logit_penalty: NonNegativeFloat = 0.0
+    propensity_weight: NonNegativeFloat = 0.0
 
 
 class CQLConfig(AlgorithmConfig):

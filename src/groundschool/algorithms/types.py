@@ -41,6 +41,7 @@ class Batch(NamedTuple):
     next_mask: Bool[Array, "batch actions"] | None
     row: Int[Array, " batch"] | None = None
     next_row: Int[Array, " batch"] | None = None
+    propensity: Float[Array, " batch"] | None = None
 
     def values(self, network: Ensemble) -> Float[Array, "networks batch actions"]:
         """Return a network's outputs at the observations."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundschool.data import Dataset
+from groundschool.policies.tempered import TemperedPolicy, tempered
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -106,13 +107,41 @@ def learned(log: Dataset, fold: IntArray, seed: int) -> FloatArray:
     Mixed with the shares of actions over all rows; how much of them, and the temperature, is what makes the actions
     most likely. Above 0 for all allowed actions.
     """
+    table, prior = _held_out(log, fold, seed)
+    return tempered(table, prior, *_calibration(table, prior, log.actions))
+
+
+def cloned(log: Dataset, fold: IntArray, seed: int) -> TemperedPolicy:
+    """Return a behavior clone of all of a log, as tempered and as mixed as `learned` finds right for those of folds."""
+    from groundschool.training import train
+
+    assert log.n_actions is not None
+    calibration = _calibration(*_held_out(log, fold, seed), log.actions)
+    network = train(log, "bc", steps=_steps(log), batch_size=_BATCH, seed=seed)
+    return TemperedPolicy("logger, cloned", network, *calibration, _overall(log))
+
+
+def _steps(log: Dataset) -> int:
+    return int(np.clip(log.n_steps * _EPOCHS // _BATCH, *_STEPS))
+
+
+def _overall(log: Dataset) -> FloatArray:
+    """Return how often each action is taken where it is allowed, as a distribution (A,)."""
+    assert log.n_actions is not None
+    possible = log.n_steps if log.action_masks is None else log.action_masks.sum(axis=0)
+    shares = (np.bincount(log.actions, minlength=log.n_actions) + 1.0) / (possible + log.n_actions)
+    return np.asarray(shares / shares.sum())
+
+
+def _held_out(log: Dataset, fold: IntArray, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Return the probabilities of clones of the other folds, and shares of actions there, (N, A) each."""
     from groundschool.training import train
 
     assert log.n_actions is not None
     n_folds = int(fold.max()) + 1
     allowed = np.ones((log.n_steps, log.n_actions), np.bool_) if log.action_masks is None else log.action_masks
     table, prior = np.empty(allowed.shape), np.empty(allowed.shape)
-    steps = int(np.clip(log.n_steps * _EPOCHS // _BATCH, *_STEPS))
+    steps = _steps(log)
     for k in range(n_folds):
         own = fold == k
         others = fold != k if n_folds > 1 else own
@@ -121,21 +150,18 @@ def learned(log: Dataset, fold: IntArray, seed: int) -> FloatArray:
         table[own] = clone.probabilities(
             log.observations[own], masks=None if log.action_masks is None else allowed[own]
         )
-        taken = np.bincount(part.actions, minlength=log.n_actions)
-        overall = (taken + 1.0) / (allowed[others].sum(axis=0) + log.n_actions)
-        prior[own] = _shares(np.where(allowed[own], overall, 0.0))
-    return _calibrated(table, prior, log.actions)
+        prior[own] = _shares(np.where(allowed[own], _overall(part), 0.0))
+    return table, prior
 
 
-def _calibrated(table: FloatArray, prior: FloatArray, actions: IntArray) -> FloatArray:
-    """Return the temperature and the share of the prior under which the actions are most likely, applied."""
-    best, best_fit = table, -np.inf
+def _calibration(table: FloatArray, prior: FloatArray, actions: IntArray) -> tuple[float, float]:
+    """Return the temperature and the share of the prior under which the actions are most likely."""
+    best, best_fit = (1.0, SHARES[0]), -np.inf
+    taken = np.arange(len(actions)), actions
     for temperature in TEMPERATURES:
-        tempered = table ** (1.0 / temperature)
-        tempered /= tempered.sum(axis=1, keepdims=True)
+        sharp = tempered(table, prior, temperature, 0.0)[taken]
         for share in SHARES:
-            mixed = (1.0 - share) * tempered + share * prior
-            fit = float(np.log(mixed[np.arange(len(actions)), actions]).sum())
+            fit = float(np.log((1.0 - share) * sharp + share * prior[taken]).sum())
             if fit > best_fit:
-                best, best_fit = mixed, fit
+                best, best_fit = (temperature, share), fit
     return best

@@ -6,43 +6,54 @@ import numpy as np
 
 from groundschool.data import Dataset
 from groundschool.errors import InputError
-from groundschool.evaluation.behavior import estimate_behavior
+from groundschool.evaluation._behavior_model import cloned
+from groundschool.evaluation.behavior import FOLDS, estimate_behavior, logged_behavior
+from groundschool.evaluation.folds import fold_of_episode
 from groundschool.evaluation.states import count_states
+from groundschool.evaluation.units import units_of
 from groundschool.policies.counted import NEAR, CountedPolicy
+from groundschool.policies.network import NetworkPolicy
 from groundschool.policies.places import Places
 from groundschool.policies.policy import BoolArray, FloatArray, IntArray
+from groundschool.policies.tempered import TemperedPolicy
 
 _WHOLE = 1e-6  # of probability that may be missing where all actions are known
 _AGREE = 1e-4  # propensities that differ by less are the same
 _EXAMPLES = 2_000  # places whose distributions are known, the most visited ones
 _BLOCK = 4_000_000
+# Of networks: what a propensity says against what the action that was drawn says, and how long they train.
+_WEIGHT, _NETWORKS, _RATE, _BATCH = 100.0, 4, 1e-2, 256
+_EPOCHS, _STEPS = 60, (1_000, 8_000)
 
 
-def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy:
+def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy | NetworkPolicy | TemperedPolicy:
     """Return the logger as a policy.
 
-    In each place (an observation with its mask) an action that was logged keeps its propensity. What is left over goes
-    to actions that were not logged there as in places where all is known and whose propensities agree with those that
-    were logged here, the nearest counting most; else as in places near by. Elsewhere it does what it does near by.
-    Without propensities they are estimated, see `estimate_behavior`.
+    Measured observations, nearly all different, need a network: one whose probabilities come near the logged
+    propensities, or without them a clone that is tempered and mixed as `estimate_behavior` says. It is right nearly
+    everywhere, and exact nowhere.
+
+    Else the logger is read off by counting. In each place (an observation with its mask) an action that was logged
+    keeps its propensity. What is left over goes to actions that were not logged there as in places where all is known
+    and whose propensities agree with those that were logged here, the nearest counting most; else as in places near by.
+    Elsewhere it does what it does near by. Without propensities they are estimated, see `estimate_behavior`.
 
     Parameters
     ----------
     log : Dataset
-        Discrete actions, observations that can be counted.
+        Discrete actions.
     seed : int
-        Where propensities are estimated.
+        Where propensities are estimated, or networks trained.
 
     Raises
     ------
     InputError
-        If the observations cannot be counted.
+        If actions are continuous, or measured observations hold blanks that nothing replaces.
     """
-    if log.n_actions is None or count_states(log.observations, log.action_masks) is None:
-        raise InputError(
-            "the log's observations are measured numbers, nearly all different, so that its logger cannot be read off "
-            "by counting. Pass the policy that wrote the log, or a model of it, as behavior=."
-        )
+    if log.n_actions is None:
+        raise InputError("the log has continuous actions, and only the logger of discrete ones can be recalled.")
+    if log.n_actions > 1 and count_states(log.observations, log.action_masks) is None:
+        return _recalled_by_network(log, seed)
     places, first = Places.of(log.observations, log.action_masks)
     U, A = len(first), log.n_actions
     allowed = np.ones((U, A), np.bool_) if log.action_masks is None else log.action_masks[first]
@@ -71,6 +82,20 @@ def recall_logger(log: Dataset, *, seed: int = 0) -> CountedPolicy:
         None if scale is None else np.asarray(scale, np.float64),
         exact,
     )
+
+
+def _recalled_by_network(log: Dataset, seed: int) -> NetworkPolicy | TemperedPolicy:
+    """Return a network near the logged propensities; a calibrated clone where there are none."""
+    if log.propensities is None:
+        return cloned(log, np.repeat(fold_of_episode(units_of(log), FOLDS, seed), log.lengths), seed)
+    from groundschool.training import train
+
+    logged_behavior(log)
+    steps = int(np.clip(log.n_steps * _EPOCHS // _BATCH, *_STEPS))
+    return train(
+        log, "bc", steps=steps, seed=seed, name="logger, recalled", batch_size=_BATCH, networks=_NETWORKS,
+        learning_rate=_RATE, propensity_weight=_WEIGHT,
+    )  # fmt: skip
 
 
 def _completed(known: FloatArray, rows: IntArray, allowed: BoolArray, points: FloatArray | None) -> FloatArray:

@@ -161,3 +161,24 @@ def reweighted(base: FloatArray, kept: FloatArray, given: FloatArray | None = No
     # Where nothing differs, the logger's own numbers and not their sum to 1 by rounding.
     gets = given.sum(axis=1, keepdims=True) > 0.0
     return np.where(gets, left + (1.0 - total) * given, whole)
+
+
+def removed(base: FloatArray, danger: FloatArray, largest_ratio: float) -> FloatArray:
+    """Return what is kept of each action, (S, A) in [0, 1], the most dangerous going first.
+
+    Parameters
+    ----------
+    base : (S, A) float64
+        The logger's probabilities.
+    danger : (S, A) float64
+        0 where an action stays.
+    largest_ratio : float
+        So much of all probability may go that what is kept becomes at most so many times as likely.
+    """
+    order = np.argsort(-danger, axis=1, kind="stable")
+    going = np.take_along_axis(np.where(danger > 0.0, base, 0.0), order, axis=1)
+    room = 1.0 - 1.0 / largest_ratio - (np.cumsum(going, axis=1) - going)
+    part = np.divide(np.clip(room, 0.0, going), going, out=np.zeros(going.shape), where=going > 0.0)
+    gone = np.empty(part.shape)
+    np.put_along_axis(gone, order, part, axis=1)
+    return np.asarray(1.0 - gone)

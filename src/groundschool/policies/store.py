@@ -7,23 +7,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from groundschool.bundle import format as bundle
 from groundschool.errors import InputError
+from groundschool.policies.avoiding import AvoidingPolicy
 from groundschool.policies.constant import ConstantPolicy
 from groundschool.policies.counted import CountedPolicy
+from groundschool.policies.critic import Critic, checked_layers
 from groundschool.policies.encoding import Encoder
 from groundschool.policies.guard import Guard
 from groundschool.policies.guarded import GuardedPolicy
 from groundschool.policies.intake import Intake
-from groundschool.policies.network import Layers, NetworkPolicy
+from groundschool.policies.network import NetworkPolicy
 from groundschool.policies.places import Places
 from groundschool.policies.policy import DiscretePolicy, GreedyPolicy
 from groundschool.policies.record import TrainingRecord
 from groundschool.policies.reweighted import ReweightedPolicy
 from groundschool.policies.support import Support
 from groundschool.policies.tabular import TabularPolicy
+from groundschool.policies.tempered import TemperedPolicy
 
 Facts = dict[str, Any]
 
@@ -83,7 +84,7 @@ def _network(tensors: bundle.Tensors, facts: Facts) -> NetworkPolicy:
         name=facts["name"],
         n_actions=facts["n_actions"],
         encoder=encoder,
-        layers=_layers(tensors, facts, encoder.width),
+        layers=checked_layers(tensors, facts["layers"], encoder.width, facts["n_actions"], f"policy {facts['name']!r}"),
         head=facts["head"],
         value_scale=facts["value_scale"],
         support=Support(tensors["support.observations"], tensors["support.allowed"])
@@ -93,26 +94,6 @@ def _network(tensors: bundle.Tensors, facts: Facts) -> NetworkPolicy:
         # Bundles of version 0.1.0 have none.
         intake=None if facts.get("intake") is None else Intake.from_json(facts["intake"]),
     )
-
-
-def _layers(tensors: bundle.Tensors, facts: Facts, width: int) -> Layers:
-    """Return the layers of a network that fit each other, and hold numbers throughout."""
-    layers = tuple((tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(facts["layers"]))
-    networks = len(layers[0][0])
-    for index, (weight, bias) in enumerate(layers):
-        outputs = facts["n_actions"] if index == len(layers) - 1 else weight.shape[-1]
-        expected = (networks, width, outputs)
-        if weight.shape != expected or bias.shape != (networks, 1, outputs):
-            raise InputError(
-                f"layer {index} of policy {facts['name']!r} has weights of shape {weight.shape} and biases of shape "
-                f"{bias.shape}, expected {expected} and {(networks, 1, outputs)}; save the policy again"
-            )
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            raise InputError(
-                f"layer {index} of policy {facts['name']!r} holds weights that are no finite numbers; train it again"
-            )
-        width = outputs
-    return layers
 
 
 def _tabular(tensors: bundle.Tensors, facts: Facts) -> TabularPolicy:
@@ -132,10 +113,9 @@ def _counted(tensors: bundle.Tensors, facts: Facts) -> CountedPolicy:
 
 
 def _reweighted(tensors: bundle.Tensors, facts: Facts) -> ReweightedPolicy:
-    inner = {name.removeprefix("logger."): tensor for name, tensor in tensors.items() if name.startswith("logger.")}
     return ReweightedPolicy(
         facts["name"],
-        _build(inner, facts["logger"]),
+        _build(_part(tensors, "logger"), facts["logger"]),
         Places(tensors["places"], facts["masked"]),
         tensors["kept"],
         tensors.get("given"),
@@ -143,6 +123,32 @@ def _reweighted(tensors: bundle.Tensors, facts: Facts) -> ReweightedPolicy:
         None if facts["intake"] is None else Intake.from_json(facts["intake"]),
         facts["usual_weight"],
     )
+
+
+def _avoiding(tensors: bundle.Tensors, facts: Facts) -> AvoidingPolicy:
+    critics = [
+        (Critic.rebuild(_part(tensors, f"critic{index}"), one, facts["n_actions"]), one["threshold"])
+        for index, one in enumerate(facts["critics"])
+    ]
+    return AvoidingPolicy(
+        facts["name"],
+        _build(_part(tensors, "logger"), facts["logger"]),
+        critics,
+        facts["largest_ratio"],
+        _training(facts),
+        None if facts["intake"] is None else Intake.from_json(facts["intake"]),
+        facts["usual_weight"],
+    )
+
+
+def _tempered(tensors: bundle.Tensors, facts: Facts) -> TemperedPolicy:
+    network = _network(_part(tensors, "network"), facts["network"])
+    return TemperedPolicy(facts["name"], network, facts["temperature"], facts["share"], tensors["prior"])
+
+
+def _part(tensors: bundle.Tensors, name: str) -> bundle.Tensors:
+    """Return the tensors below a name, without it."""
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
 
 
 def _training(facts: Facts) -> TrainingRecord | None:
@@ -176,6 +182,8 @@ _KINDS: dict[str, Callable[[bundle.Tensors, Facts], DiscretePolicy]] = {
     "tabular": _tabular,
     "counted": _counted,
     "reweighted": _reweighted,
+    "avoiding": _avoiding,
+    "tempered": _tempered,
     "greedy": _greedy,
     "constant": _constant,
     "guarded": _guarded,

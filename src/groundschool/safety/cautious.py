@@ -10,38 +10,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from groundschool.data import Dataset, content
-from groundschool.data.raw import RawLog
+from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.evaluation.advantages import Advantages, advantages
-from groundschool.evaluation.behavior import resolve_behavior
-from groundschool.evaluation.bounds.stopping import Stopping, coarse_stopping, largest_ratios
-from groundschool.evaluation.bounds.wagers import THRESHOLDS
-from groundschool.evaluation.pose import pose
 from groundschool.evaluation.question import Question
-from groundschool.evaluation.recall import recall_logger
-from groundschool.evaluation.states import count_states
+from groundschool.policies.avoiding import AvoidingPolicy
 from groundschool.policies.intake import Intake
 from groundschool.policies.places import Places
 from groundschool.policies.policy import FloatArray
-from groundschool.policies.record import TrainingRecord
-from groundschool.policies.reweighted import ReweightedPolicy, reweighted
+from groundschool.policies.reweighted import ReweightedPolicy, removed, reweighted
+from groundschool.safety.measured import MeasuredStudy
+from groundschool.safety.study import DANGER, Study, is_measured
 
-DANGER = 0.3
-_SELDOM = 0.01
-_LIBRARIES = ("groundschool", "numpy", "scipy")
+__all__ = ["DANGER", "Pruned", "Spibb", "removed"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Pruned:
-    """Make the logger without the actions that a counted model finds dangerous, or poor: a candidate for `select`.
+    """Make the logger without the actions that a model of the log finds dangerous, or poor: a candidate for `select`.
+
+    Where observations can be counted the model is counted. Measured ones, nearly all different, get networks: some near
+    the logger's probabilities, and for each question an ensemble of fitted Q evaluation that says what an action adds.
 
     An action is deleted where it adds at least a threshold to the probability of an event (to a cost; or takes it from
     the return), against what the logger would do in the same state. As few as one log row, or none where actions move
@@ -54,7 +48,7 @@ class Pruned:
         By question ("probability:NAME", "cost:NAME" or "return"): the least loss for which an action goes. By default
         0.3 for the probability of each cost; of a log without costs, a third of the standard deviation of its returns.
     least_count : int
-        Rows of a pair that a deletion needs; 0 lets forecasts from elsewhere delete too.
+        Rows of a pair that a deletion needs; 0 lets forecasts from elsewhere delete too. Counted observations only.
     largest_ratio : float
         Above 1: no action becomes more than so many times as likely as under the logger. Where deleting would do that,
         the least dangerous of the deleted actions stay in part.
@@ -62,6 +56,11 @@ class Pruned:
         The logger, where it is at hand: what the policy is made of, and then exact everywhere. Otherwise it is read off
         the logged propensities, and guessed from near by where nothing was logged.
     name : str
+
+    Raises
+    ------
+    InputError
+        If the log has continuous actions, or rows are to be counted where they cannot be.
     """
 
     thresholds: Mapping[str, float] | None = None
@@ -73,8 +72,11 @@ class Pruned:
     def __post_init__(self) -> None:
         _check(self.thresholds, self.least_count, self.largest_ratio)
 
-    def __call__(self, log: Dataset, seed: int = 0) -> ReweightedPolicy:
-        """Make the policy from a log; the seed matters only where propensities must be estimated."""
+    def __call__(self, log: Dataset, seed: int = 0) -> ReweightedPolicy | AvoidingPolicy:
+        """Make the policy from a log; the seed matters only for networks and where propensities must be estimated."""
+        if is_measured(log):
+            self._require_no_count()
+            return self.measured(MeasuredStudy(log, self.behavior, seed))
         study = _Study(log, self.behavior, seed, self.thresholds)
         danger = np.zeros(study.base.shape)  # in units of its threshold
         for of, threshold in study.thresholds.items():
@@ -82,6 +84,18 @@ class Pruned:
         pruned = (danger >= 1.0) & (study.counts >= self.least_count)
         kept = removed(study.base, np.where(pruned, danger, 0.0), self.largest_ratio)
         return study.policy(self, kept, None)
+
+    def measured(self, study: MeasuredStudy) -> AvoidingPolicy:
+        """Make the policy from networks that others may share."""
+        self._require_no_count()
+        return study.policy(self, self.thresholds or study.usual_thresholds())
+
+    def _require_no_count(self) -> None:
+        if self.least_count:
+            raise InputError(
+                f"least_count is {self.least_count}, and observations that are measured, nearly all different, have no "
+                "counts. Leave it 0, or bin them first."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +121,11 @@ class Spibb:
     behavior : Policy, optional
         As for `Pruned`.
     name : str
+
+    Raises
+    ------
+    InputError
+        If the log has continuous actions, or its observations cannot be counted.
     """
 
     least_count: int = 3
@@ -127,6 +146,11 @@ class Spibb:
 
     def __call__(self, log: Dataset, seed: int = 0) -> ReweightedPolicy:
         """Make the policy from a log; the seed matters only where propensities must be estimated."""
+        if is_measured(log):
+            raise InputError(
+                "the log's observations are measured numbers, nearly all different, and Spibb counts how often each "
+                "pair was logged. Bin them first, or make Pruned({'return': THRESHOLD}), which needs no counts."
+            )
         study = _Study(log, self.behavior, seed, {self.of: 1.0})
         least = self.threshold
         if least is None:
@@ -144,50 +168,15 @@ class Spibb:
         return study.policy(self, kept, given)
 
 
-def removed(base: FloatArray, danger: FloatArray, largest_ratio: float) -> FloatArray:
-    """Return what is kept of each action, (S, A) in [0, 1], the most dangerous going first.
-
-    Parameters
-    ----------
-    base : (S, A) float64
-        The logger's probabilities.
-    danger : (S, A) float64
-        0 where an action stays.
-    largest_ratio : float
-        So much of all probability may go that what is kept becomes at most so many times as likely.
-    """
-    order = np.argsort(-danger, axis=1, kind="stable")
-    going = np.take_along_axis(np.where(danger > 0.0, base, 0.0), order, axis=1)
-    room = 1.0 - 1.0 / largest_ratio - (np.cumsum(going, axis=1) - going)
-    part = np.divide(np.clip(room, 0.0, going), going, out=np.zeros(going.shape), where=going > 0.0)
-    gone = np.empty(part.shape)
-    np.put_along_axis(gone, order, part, axis=1)
-    return np.asarray(1.0 - gone)
-
-
-class _Study:
+class _Study(Study):
     """What a log says about its logger, by state."""
 
     def __init__(self, log: Dataset, behavior: Any, seed: int, thresholds: Mapping[str, float] | None) -> None:
-        self.began = time.perf_counter()
-        if log.n_actions is None:
-            raise InputError("the log has continuous actions, and only discrete actions can be made less likely.")
-        if count_states(log.observations, log.action_masks) is None:
-            raise InputError(
-                "the log's observations are measured numbers, nearly all different, so that dangers cannot be counted."
-                " Bin them first, or train another policy."
-            )
-        self.log, self.seed = log, seed
-        self.logger = recall_logger(log, seed=seed) if behavior is None else behavior
-        self.behavior = resolve_behavior(log, behavior, seed=seed)
-        self.spread = float(np.std(log.returns)) or 1.0
-        self.thresholds = dict(thresholds) if thresholds is not None else self._usual()
+        super().__init__(log, behavior, seed)
+        self.thresholds = dict(thresholds) if thresholds is not None else self.usual_thresholds()
         self._found: dict[str, Advantages] = {}
         one = self._about(next(iter(self.thresholds)))
         self.rows, self.base, self.counts = one.rows, one.target, one.counts
-
-    def _usual(self) -> dict[str, float]:
-        return {f"probability:{name}": DANGER for name in self.log.costs} or {"return": self.spread / 3.0}
 
     def _about(self, of: str) -> Advantages:
         if of not in self._found:
@@ -217,10 +206,6 @@ class _Study:
         given = None if given is None else given[changed][order]
         now = reweighted(base, kept, given)
         ratio = float(np.divide(now, base, out=np.zeros(now.shape), where=base > 0.0).max(initial=1.0))
-        config = {field.name: getattr(maker, field.name) for field in dataclasses.fields(maker)}
-        config["behavior"] = None if maker.behavior is None else str(getattr(maker.behavior, "name", "given"))
-        if isinstance(maker, Pruned):
-            config["thresholds"] = self.thresholds
         weight = max(found.forecast_rows for found in self._found.values())
         notes = [
             f"{len(kept):,} of {len(self.rows):,} states are changed; no action becomes more than {ratio:.3g} times as "
@@ -231,34 +216,11 @@ class _Study:
                 "Actions change the observation alike in all states, so that what was logged elsewhere forecasts where "
                 f"an action leads, with the weight of {weight:g} rows."
             )
-        contents = tuple(f"{digest:016x}" for digest in content.episode_hashes(RawLog.of(log)).tolist())
-        record = TrainingRecord(
-            algorithm=type(maker).__name__.lower(),
-            config=config,
-            steps=0,
-            seed=self.seed,
-            seconds=time.perf_counter() - self.began,
-            compile_seconds=0.0,
-            device="cpu",
-            versions={library: version(library) for library in _LIBRARIES},
-            fingerprint=log.fingerprint,
-            episode_hashes=tuple(str(digest) for digest in log.episode_hashes),
-            curves={},
-            notes=tuple(notes),
-            content_hashes=contents,
-        )
+        config = {"thresholds": self.thresholds} if isinstance(maker, Pruned) else {}
+        record = self.record(maker, config, notes)
         made = ReweightedPolicy(maker.name, self.logger, places, kept, given, record, Intake.of(log))
-        made.usual_weight = self._usual_weight(made)
+        made.usual_weight = self.usual_weight(made)
         return made
-
-    def _usual_weight(self, policy: ReweightedPolicy) -> float | None:
-        """Return the least threshold that nearly no episode of the log would pass."""
-        problem = pose(self.log, policy, Question("return"), self.behavior)
-        largest = largest_ratios(problem)
-        stopping = coarse_stopping(problem) if largest is None else Stopping(problem, largest)
-        if stopping is None:
-            return None
-        return next((t for t in THRESHOLDS if stopping.at(t)[1].mean() <= _SELDOM), None)
 
 
 def _check(thresholds: Mapping[str, float] | None, least_count: Any, largest_ratio: Any) -> None:

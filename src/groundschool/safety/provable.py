@@ -21,8 +21,11 @@ from groundschool.evaluation.problem import Problem
 from groundschool.evaluation.question import Question
 from groundschool.evaluation.units import units_of
 from groundschool.evaluation.weights import episode_log_weights, linear
+from groundschool.policies.avoiding import AvoidingPolicy
 from groundschool.policies.reweighted import ReweightedPolicy
-from groundschool.safety.cautious import DANGER, Pruned
+from groundschool.safety.cautious import Pruned
+from groundschool.safety.measured import MeasuredStudy
+from groundschool.safety.study import DANGER, is_measured
 
 THRESHOLDS = (DANGER, 0.2, 0.1, 0.05)
 
@@ -76,14 +79,15 @@ class MostProvable:
         """Make the policy from a log."""
         makers, of = self._makers(log), self._of(log)
         fold = fold_of_episode(units_of(log), self.folds, seed)
-        by_fold = np.array([self._forecasts(log, maker, fold, of, seed) for maker in makers])
+        parts = [_Part(log.select(fold != k), log.select(fold == k), seed) for k in range(int(fold.max()) + 1)]
+        by_fold = np.array([self._forecasts(parts, maker, of, log.n_episodes) for maker in makers])
         forecasts = by_fold.mean(axis=1)
         # Large weights are too rare for a forecast to have seen them: others must be better beyond chance.
         behind = by_fold[int(forecasts.argmax())] - by_fold
         error = behind.std(axis=1, ddof=1) / math.sqrt(by_fold.shape[1])
         best = int(np.argmax(behind.mean(axis=1) <= error))
         policy = makers[best](log, seed)
-        if isinstance(policy, ReweightedPolicy) and policy.training is not None:
+        if isinstance(policy, ReweightedPolicy | AvoidingPolicy) and policy.training is not None:
             shown = forecasts[best] if of == "gain" else -forecasts[best]
             note = (
                 f"Chosen out of {len(makers)} on the studied episodes alone, for the best bound to be expected: "
@@ -114,15 +118,12 @@ class MostProvable:
             )
         return of
 
-    def _forecasts(self, log: Dataset, maker: Maker, fold: Any, of: str, seed: int) -> list[float]:
+    def _forecasts(self, parts: Sequence[_Part], maker: Maker, of: str, studied: int) -> list[float]:
         """Return what the bound would be by each fold, the larger the better."""
-        question = Question("return") if of == "gain" else Question.parse(of, log)
-        found = []
-        for k in range(int(fold.max()) + 1):
-            policy, held_out = maker(log.select(fold != k), seed), log.select(fold == k)
-            behavior = resolve_behavior(held_out, self.behavior, seed=seed)
-            found.append(self._bound(held_out, policy, question, behavior, log.n_episodes))
-        return found
+        question = Question("return") if of == "gain" else Question.parse(of, parts[0].held_out)
+        return [
+            self._bound(one.held_out, one.made(maker), question, one.behavior(self.behavior), studied) for one in parts
+        ]
 
     def _bound(self, log: Dataset, policy: Any, question: Question, behavior: Behavior, studied: int) -> float:
         problem = pose(log, policy, question, behavior, censoring="high" if question.kind == "probability" else "low")
@@ -137,6 +138,30 @@ class MostProvable:
         if question.kind == "return":
             return span * (forecast_lower(paired_wagers(wagers, sums, taken), tail, rounds) - 1.0)
         return forecast_lower(wagers, tail, rounds) - 1.0
+
+
+class _Part:
+    """Folds to study and one to meet, with what all makers ask of them and takes long."""
+
+    def __init__(self, log: Dataset, held_out: Dataset, seed: int) -> None:
+        self.log, self.held_out, self._seed = log, held_out, seed
+        self._studies: dict[int, MeasuredStudy] = {}
+        self._behavior: Behavior | None = None
+
+    def made(self, maker: Maker) -> Any:
+        """Make a policy, with networks that other makers may have trained."""
+        if not isinstance(maker, Pruned) or not is_measured(self.log):
+            return maker(self.log, self._seed)
+        key = id(maker.behavior)
+        if key not in self._studies:
+            self._studies[key] = MeasuredStudy(self.log, maker.behavior, self._seed)
+        return maker.measured(self._studies[key])
+
+    def behavior(self, given: Any) -> Behavior:
+        """Return what is known of who wrote the fold that is met."""
+        if self._behavior is None:
+            self._behavior = resolve_behavior(self.held_out, given, seed=self._seed)
+        return self._behavior
 
 
 def _known(problem: Problem) -> tuple[Stopping | None, Stopping | None]:

@@ -9,13 +9,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from numpy.typing import NDArray
 
-from groundschool.algorithms.config import AlgorithmConfig, CQLConfig
+from groundschool.algorithms.config import AlgorithmConfig, BCConfig, CQLConfig
 from groundschool.algorithms.types import Algorithm, Batch
 from groundschool.data import Dataset
 from groundschool.data.transitions import known_finals
 from groundschool.errors import InputError
 from groundschool.policies.encoding import Encoder, fit_encoder, id_codes
 from groundschool.policies.support import Support, fit_support, is_discrete
+
+_LEAST = 1e-30  # no smaller propensity keeps its logarithm in single precision
 
 
 class DeviceData(NamedTuple):
@@ -36,6 +38,7 @@ class DeviceData(NamedTuple):
     terminated: Float[Array, " transitions"]
     mask: Bool[Array, "transitions actions"] | None
     next_mask: Bool[Array, "transitions actions"] | None
+    propensity: Float[Array, " transitions"] | None = None
 
     def draw(self, key: PRNGKeyArray, batch_size: int) -> Batch:
         """Draw transitions uniformly with replacement."""
@@ -52,6 +55,7 @@ class DeviceData(NamedTuple):
             next_mask=None if self.next_mask is None else self.next_mask[index],
             row=row if few else None,
             next_row=next_row if few else None,
+            propensity=None if self.propensity is None else self.propensity[index],
         )
 
     def _feature_row(self, row: Int[Array, " batch"]) -> Int[Array, " batch"]:
@@ -122,6 +126,7 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
         "terminated": log.terminated[usable].astype(np.float32),
         "mask": mask,
         "next_mask": next_mask,
+        "propensity": _propensities(log, usable, config),
     }
     arrays = {name: _padded(array) for name, array in rows.items()}
     arrays["n_transitions"] = np.asarray(len(usable), np.int32)
@@ -134,6 +139,24 @@ def prepare(log: Dataset, algorithm: Algorithm, config: AlgorithmConfig, device:
         notes.append(f"Rewards divided by {scale:.6g} while learning.")
         notes.append(_describe_support(support, config))
     return Prepared(DeviceData(**jax.device_put(arrays, device)), encoder, log.n_actions, scale, support, tuple(notes))
+
+
+def _propensities(log: Dataset, usable: NDArray[np.int64], config: AlgorithmConfig) -> NDArray[np.float32] | None:
+    """Return logged propensities where the learner is asked to come near them.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    if not isinstance(config, BCConfig) or not config.propensity_weight:
+        return None
+    if log.propensities is None:
+        raise InputError(
+            "bc option 'propensity_weight' is above 0, and the log has no propensities, the logger's probability of "
+            "each logged action. Name their column (propensity=), or leave the option out."
+        )
+    return np.maximum(log.propensities[usable], _LEAST).astype(np.float32)
 
 
 def _missing(log: Dataset) -> str:

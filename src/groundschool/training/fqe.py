@@ -17,6 +17,7 @@ from groundschool.algorithms import fqe
 from groundschool.algorithms.config import AlgorithmConfig
 from groundschool.algorithms.fqe import FQEState, Horizon, Rows
 from groundschool.algorithms.types import Metrics
+from groundschool.policies.network import Layers
 from groundschool.training.fqe_data import FQEData
 
 _CHUNK = 100  # updates between two looks
@@ -60,6 +61,8 @@ class Fit:
     ----------
     values : (M,) float64
         Each member's value at the starts of its episodes, in units of the scale.
+    networks : tuple of (weight (members, in, out), bias (members, 1, out))
+        What the values are read from; the last layer's outputs are actions times knots, without `Horizon.start`.
     curve : dict of lists
         One entry a look: ``step``, ``value`` (mean over members), ``spread`` (standard deviation over members), ``td``
         (mean squared TD error since the look before) and ``td_mean``, in units of the scale.
@@ -72,6 +75,7 @@ class Fit:
     """
 
     values: NDArray[np.float64]
+    networks: Layers
     curve: dict[str, list[float]]
     converged: bool
     moved: float
@@ -119,7 +123,9 @@ def fit(data: FQEData, horizon: Horizon, plan: Plan, *, seed: int) -> Fit:
         least = 2 * start
         if converged or least >= most or training.step >= most:
             break
-    return Fit(training.answer(), training.curve, converged, drift if settled else max(drift, moved))
+    return Fit(
+        training.answer(), training.networks(), training.curve, converged, drift if settled else max(drift, moved)
+    )
 
 
 class _Training:
@@ -168,6 +174,11 @@ class _Training:
             found = _values(self.state.target, block, self.horizon, self.probes)
             above, below = above + np.asarray(found[0]), below + np.asarray(found[1])
         return np.asarray(above / below, np.float64)
+
+    def networks(self) -> Layers:
+        """Return the weights and biases of all members' target networks."""
+        q = jax.tree.map(lambda leaf: np.asarray(leaf)[:, 0], self.state.target)
+        return tuple(zip(q.weights, q.biases, strict=True))
 
     def recent(self) -> NDArray[np.float64]:
         """Return the mean of the last looks."""

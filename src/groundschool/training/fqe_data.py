@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
 from groundschool.data.features import Feature
-from groundschool.policies.encoding import fit_encoder
+from groundschool.policies.encoding import Encoder, fit_encoder
 
 _POOL = 2_000_000  # rows of a bootstrap sample that a member holds; more than it will draw
 
@@ -77,16 +77,16 @@ class FQEData(NamedTuple):
     first_weight: Float[Array, "members episodes"]
 
 
-def prepare(log: Transitions, scale: float, members: int, seed: int, device: jax.Device) -> tuple[FQEData, str]:
+def prepare(log: Transitions, scale: float, members: int, seed: int, device: jax.Device) -> tuple[FQEData, Encoder]:
     """Encode a log, draw a bootstrap sample of its units for every member, and put all on the device.
 
     Returns
     -------
     FQEData
-    str
-        What the networks are given, in words.
+    Encoder
+        What the networks are given; a blank's mark is a column of its own behind the observation's.
     """
-    features, words = _encode(log)
+    features, encoder = _encode(log)
     pool, sizes, drawn = _samples(log, members, np.random.default_rng(seed))
     first_weight = drawn[:, log.first_unit].astype(np.float32)
     arrays = {
@@ -103,22 +103,22 @@ def prepare(log: Transitions, scale: float, members: int, seed: int, device: jax
         "first_policy": _padded(log.first_policy.astype(np.float32)),
         "first_weight": _padded(first_weight.T, empty=True).T,
     }
-    return FQEData(**jax.device_put(arrays, device)), words
+    return FQEData(**jax.device_put(arrays, device)), encoder
 
 
-def _encode(log: Transitions) -> tuple[NDArray[np.float32], str]:
+def _encode(log: Transitions) -> tuple[NDArray[np.float32], Encoder]:
     """Encode observations; a blank becomes its column's mean, and marks itself in a column of its own."""
     x = log.observations
     if x.ndim == 1:
         encoder = fit_encoder(x)
-        return encoder(x), encoder.describe()
+        return encoder(x), encoder
     flat = x.reshape(len(x), -1)
     blank = np.isnan(flat)
     holed = blank.any(axis=0) & ~blank.all(axis=0)
     flat = np.concatenate([np.where(blank.all(axis=0), 0.0, flat), blank[:, holed]], axis=1)
     names = [Feature(f"column {index}", impute="mean") for index in range(flat.shape[1])]
     encoder = fit_encoder(flat, features=names if holed.any() else None)
-    return encoder(flat), encoder.describe()
+    return encoder(flat), encoder
 
 
 def _samples(

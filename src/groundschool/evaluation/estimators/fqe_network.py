@@ -10,6 +10,8 @@ import numpy as np
 from groundschool.algorithms.fqe import Horizon, knots
 from groundschool.errors import DivergenceError, InputError
 from groundschool.evaluation.problem import FloatArray, Problem
+from groundschool.policies.encoding import Encoder
+from groundschool.policies.network import Layers
 from groundschool.training import fqe
 from groundschool.training.device import resolve_device
 from groundschool.training.fqe_data import Transitions, prepare
@@ -27,11 +29,19 @@ class Ensemble:
     facts : dict
         JSON-ready; ``curve`` shows how the answer came to rest.
     converged : bool
+    networks : tuple of (weight (M, in, out), bias (M, 1, out))
+        Outputs are actions times knots, in units of ``facts["scale"]``, added to `start`.
+    start : (K,) float64
+    encoder : Encoder
+        What the networks are given.
     """
 
     values: FloatArray
     facts: dict[str, Any]
     converged: bool
+    networks: Layers
+    start: FloatArray
+    encoder: Encoder
 
 
 def fit(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> Ensemble:
@@ -55,7 +65,7 @@ def fit(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> 
     log, left_out = transitions(problem)
     scale = _scale(problem)
     horizon = _horizon(problem, scale)
-    data, inputs = prepare(log, scale, members, seed, resolve_device(device))
+    data, encoder = prepare(log, scale, members, seed, resolve_device(device))
     # An ending must be able to come back to the start of the longest episode, a step behind by each target network.
     least = round(min(int(problem.lengths.max()) / plan["target_rate"], plan["steps"] / 2))
     found = fqe.fit(data, horizon, fqe.Plan(least=least, **plan), seed=seed)
@@ -69,7 +79,7 @@ def fit(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> 
     curve["td"] = [x * scale**2 for x in curve["td"]]
     facts = {
         "model": "network",
-        "inputs": inputs,
+        "inputs": encoder.describe(),
         "scale": scale,
         "knots": knots(problem.horizon, KNOTS).tolist(),
         "updates": int(curve["step"][-1]),
@@ -79,7 +89,8 @@ def fit(problem: Problem, members: int, seed: int, device: str, **plan: Any) -> 
         "curve": curve,
         "rows_of_unknown_end": left_out,
     }
-    return Ensemble(found.values * scale, facts, found.converged)
+    start = np.asarray(horizon.start, np.float64)
+    return Ensemble(found.values * scale, facts, found.converged, found.networks, start, encoder)
 
 
 def transitions(problem: Problem) -> tuple[Transitions, int]:
