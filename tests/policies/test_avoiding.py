@@ -120,6 +120,14 @@ def test_layers_that_do_not_fit_are_refused(tmp_path):
         gs.load(tmp_path / "bundle")
 
 
+@pytest.mark.parametrize("low", [np.array([-1.0, -1.0]), np.array([np.nan])])
+def test_a_range_that_is_none_is_refused(low, tmp_path):
+    broken = critic(low=low, high=np.array([1.0]))
+    AvoidingPolicy("careful", logger(), [(broken, 1.0)], 4.0).save(tmp_path / "bundle")
+    with pytest.raises(gs.InputError, match="the range of the critic of 'probability:harm' is no pair of 1 finite"):
+        gs.load(tmp_path / "bundle")
+
+
 def test_a_tempered_policy_by_hand(tmp_path):
     made = TemperedPolicy("clone", logger(), 2.0, 0.1, np.array([0.2, 0.2, 0.6]))
     roots = np.sqrt(BASE) / np.sqrt(BASE).sum()

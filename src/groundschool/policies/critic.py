@@ -93,11 +93,18 @@ class Critic:
         Raises
         ------
         InputError
-            If layers do not fit each other, the encoder or the actions, or hold no finite numbers.
+            If layers or the range do not fit each other, the encoder or the actions, or hold no finite numbers.
         """
         encoder = Encoder.from_json(facts["encoder"])
-        layers = checked_layers(tensors, facts["layers"], encoder.width, n_actions, f"the critic of {facts['of']!r}")
-        return cls(facts["of"], encoder, layers, float(facts["scale"]), tensors.get("low"), tensors.get("high"))
+        whose = f"the critic of {facts['of']!r}"
+        layers = checked_layers(tensors, facts["layers"], encoder.width, n_actions, whose)
+        ends = low, high = tensors.get("low"), tensors.get("high")
+        columns = (len(encoder.columns),)
+        if any(end is not None and (end.shape != columns or not np.isfinite(end).all()) for end in ends):
+            raise InputError(
+                f"the range of {whose} is no pair of {columns[0]} finite numbers each; save the policy again"
+            )
+        return cls(facts["of"], encoder, layers, float(facts["scale"]), low, high)
 
 
 def checked_layers(tensors: Mapping[str, NDArray[Any]], count: int, width: int, n_actions: int, whose: str) -> Layers:
