@@ -34,6 +34,14 @@ def test_value_by_hand():
     assert found.possible == (-10.0, 10.0)
 
 
+def test_a_value_beside_its_bounds_goes_to_the_nearer_one(monkeypatch):
+    """By hand the gain is 3 / 7; bounds are made to be -.1 and .1 here, the range being 10 wide."""
+    monkeypatch.setattr("groundschool.evaluation.pairing.betting_lower", lambda *_, **__: 1.01)
+    found = gs.gain(hand_log(return_range=(0.0, 10.0)), gs.TabularPolicy(HAND_TARGET))
+    assert (found.lower, found.value, found.upper) == pytest.approx((-0.1, 0.1, 0.1))
+    assert found.values.mean() == pytest.approx(0.1)
+
+
 def test_payoffs_by_hand():
     log = hand_log(return_range=(0.0, 10.0))
     problem = put(log, HAND_TARGET)

@@ -25,6 +25,7 @@ from groundschool.evaluation.bounds.wagers import paired_wagers
 from groundschool.evaluation.diagnostics.support import behavior_by_state
 from groundschool.evaluation.estimate import Estimation
 from groundschool.evaluation.estimators import marginal_dr
+from groundschool.evaluation.estimators._bounded import BESIDE
 from groundschool.evaluation.estimators.betting import Offered
 from groundschool.evaluation.estimators.marginal_dr import cross_fit
 from groundschool.evaluation.finite_horizon import SHRINKAGE
@@ -106,6 +107,9 @@ def _by_betting(least: Problem, most: Problem, found: Estimation, settings: Mapp
         center = float((weighted.weights * middle).sum()) / total
         values = weighted.weights * (middle - center) + center - middle
         value = float(values.mean())
+        if not blocked:
+            value = min(max(value, bounds(BESIDE)[0]), bounds(BESIDE)[1])
+            values += value - values.mean()
     return dataclasses.replace(
         found,
         value=value,

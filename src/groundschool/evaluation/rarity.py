@@ -18,6 +18,7 @@ from groundschool.evaluation.disagreement import LEAST_EPISODES
 MOST_POINTS = 256
 LEAVES = 64
 _NAMED = 3
+_ROUNDING = 1e-6  # propensities are often logged in single precision
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ def _otherwise(log: Dataset, policy: Any) -> NDArray[np.float64] | None:
         return None
     table = checked_probabilities(policy, log.observations, log.action_masks, log.n_actions)
     taken = table[np.arange(log.n_steps), log.actions]
-    return np.asarray(np.maximum(0.0, 1.0 - taken / np.asarray(log.propensities, np.float64)))
+    lost = 1.0 - taken / np.asarray(log.propensities, np.float64)
+    return np.where(lost > _ROUNDING, lost, 0.0)
 
 
 def _percent(share: float) -> str:

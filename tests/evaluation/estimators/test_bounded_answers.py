@@ -11,6 +11,7 @@ import pytest
 from groundschool.data import Dataset
 from groundschool.errors import InputError
 from groundschool.evaluation.estimators import estimator
+from groundschool.evaluation.estimators._bounded import Weighted
 from groundschool.evaluation.sampling import Sampler, sample_log
 from small_worlds import HAND_TARGET, LOGGER, MODEL, TARGETS, exact, hand_log, put
 
@@ -40,6 +41,14 @@ def test_each_bound_covers(method, target, of):
         missed += low > truth, high < truth
         assert problem.low <= low <= high <= problem.high
     assert (missed / 100 <= 0.1 + 4 * math.sqrt(0.1 * 0.9 / 100)).all()
+
+
+@pytest.mark.parametrize(("bounds", "value"), [((0.0, 0.2), 0.2), ((0.8, 0.9), 0.8), ((0.0, 1.0), 3.2 / (14 / 3))])
+def test_a_value_beside_its_bounds_goes_to_the_nearer_one(bounds, value):
+    # By hand the value is 3.2 / (14 / 3) = .686.
+    found = Weighted(put(hand_log(), HAND_TARGET, "probability:harm")).answer(lambda tail: bounds, "made up")
+    assert found.value == pytest.approx(value)
+    assert found.values.mean() == pytest.approx(value)
 
 
 def test_more_episodes_narrow_both_kinds_of_question(method):

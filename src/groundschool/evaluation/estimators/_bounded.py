@@ -15,6 +15,8 @@ from groundschool.evaluation.estimate import Bounds, Estimation
 from groundschool.evaluation.problem import FloatArray, IntArray, Problem
 from groundschool.evaluation.weights import LARGEST, effective_sample_size, episode_log_weights, linear
 
+BESIDE = 0.025  # the tail of bounds that a value is not outside of
+
 Lower = Callable[[FloatArray, float, float], float]
 
 
@@ -111,11 +113,15 @@ class Weighted:
         error: float | None = None,
         valid: bool = True,
     ) -> Estimation:
-        """Put an estimation together; without a value of its own it gets the self-normalized one."""
+        """Put an estimation together; without a value of its own it gets the self-normalized one.
+
+        A value beside its bounds goes to the nearer one: these may know more than it does.
+        """
         problem, found = self.problem, [*self.blocked, *reasons]
         if math.isfinite(problem.low) and not math.isfinite(problem.high):
             found.append("A cost has no upper end, so that no number of episodes bounds its mean from above.")
         total, top = float(self.weights.sum()), float(self.log_weights.max())
+        lower, upper = bounds(BESIDE)
         if top == -np.inf:
             found.append(
                 f"The target never takes some logged action in each of the {problem.n_episodes} episodes: all weights "
@@ -128,13 +134,16 @@ class Weighted:
             )
         center = float((self.weights * problem.returns).sum()) / total if total > 0.0 else math.nan
         values = self.weights * (problem.returns - center) + center
+        own = value is None
+        value = center if value is None else value
+        value = min(max(value, lower), upper)
         return Estimation(
-            value=center if value is None else value,
-            standard_error=_error(values, problem, total) if value is None or error is None else error,
+            value=value,
+            standard_error=_error(values, problem, total) if own or error is None else error,
             bounds=bounds,
             interval=interval,
             assurance="finite-sample" if problem.known and valid else "heuristic",
-            values=values if value is None and total > 0.0 else None,
+            values=values + (value - center) if own and total > 0.0 else None,
             diagnostics={"ess": effective_sample_size(self.log_weights), **(facts or {})},
             reasons=tuple(found),
             notes=notes,

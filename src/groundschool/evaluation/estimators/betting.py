@@ -39,7 +39,7 @@ def estimate(problem: Problem, *, ratio_cap: float | None = None, seed: int = 0)
     Returns
     -------
     Estimation
-        Its value is the self-normalized one, ``sum(W G) / sum(W)``.
+        Its value is the self-normalized one, ``sum(W G) / sum(W)``, or the bound that this is beside.
     """
     offered = Offered(problem, ratio_cap, seed)
 
