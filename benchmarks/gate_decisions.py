@@ -263,7 +263,7 @@ def main() -> None:
                 for seed in seeds
             ]
             runs = list(pool.map(follow, jobs, chunksize=4))
-            result |= {"advice": advice(runs), "runs": runs}
+            result |= {"advice": advice(runs)}
             for assurance, row in result["advice"].items():
                 held = "held" if row["held"] else "NOT held"
                 print(
