@@ -307,7 +307,9 @@ def rewrite(path: Path, blocks: Mapping[str, Callable[[], str]], about: str | No
     text = path.read_text(encoding="utf-8")
     made = fill(text, blocks)
     if options.check:
-        sys.exit(f"{path.name} is out of date: run python {sys.argv[0]}" if made != text else 0)
+        if made != text:
+            sys.exit(f"{path.name} is out of date: run python {sys.argv[0]}")
+        return
     path.write_text(made, encoding="utf-8")
 
 
