@@ -152,7 +152,7 @@ def test_where_the_logger_stands_best_nothing_is_taken_to_the_gate(tmp_path, mon
     assert not (tmp_path / "run" / "bundle").exists()
     facts = read(tmp_path / "run" / "report.json")["verdict"]
     assert facts["decision"] == "KEEP THE LOGGER'S POLICY"
-    assert "nothing was taken to the gate" in study.report.read_text(encoding="utf-8")
+    assert "Nothing was taken to the gate" in study.report.read_text(encoding="utf-8")
 
 
 class Stop(Exception):
