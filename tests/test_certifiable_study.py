@@ -126,7 +126,7 @@ class TestPlan:
         config.write_text(json.dumps(tiny(**LOGS, candidates=MADE).resolved()))
         shown = CliRunner().invoke(app, ["run", str(config), "--out", str(tmp_path / "run"), "--dry-run"])
         assert shown.exit_code == 0, shown.output
-        assert "pruned, counted from the log" in shown.stdout
+        assert "pruned, made from the log" in shown.stdout
 
     @pytest.mark.parametrize("begin", [run, plan], ids=["run", "plan"])
     def test_what_the_log_cannot_answer_leaves_nothing(self, begin, tmp_path):

@@ -114,7 +114,7 @@ class HoldoutConfig(Section):
 class CandidateConfig(WithOptions):
     """A policy to make; further keys are the algorithm's options, ``steps`` of those that are trained among them.
 
-    ``pruned``, ``spibb`` and ``most_provable`` are counted from the log and made to be certified. ``greedy`` judges its
+    ``pruned``, ``spibb`` and ``most_provable`` are made from the log at once, to be certified. ``greedy`` judges its
     greedy version as one more policy. A ``seed`` left out is the study's.
     """
 
@@ -158,7 +158,7 @@ class CandidateConfig(WithOptions):
 
     @property
     def trained(self) -> bool:
-        """Whether a network is trained, in steps; else the policy is counted from the log at once."""
+        """Whether a network is trained, in steps; else the policy is made from the log at once."""
         from groundschool.algorithms.config import CONFIGS
 
         return self.algorithm in CONFIGS

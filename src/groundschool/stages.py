@@ -228,7 +228,7 @@ def seed_of(candidate: CandidateConfig, study: StudyConfig) -> int:
 def work_in_words(candidate: CandidateConfig) -> str:
     """Say how a candidate is made."""
     steps = candidate.options.get("steps")
-    return f"{candidate.algorithm}, counted from the log" if steps is None else f"{steps:,} steps"
+    return f"{candidate.algorithm}, made from the log" if steps is None else f"{steps:,} steps"
 
 
 def check_evaluation(world: World, config: StudyConfig) -> None:

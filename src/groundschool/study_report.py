@@ -207,7 +207,7 @@ def _facts(name: str, judged: Judgement, policy: Policy | None, **more: Any) -> 
 
 
 def _record(policy: Policy | None) -> TrainingRecord | None:
-    """Return the record of the run that made a policy: of a network, or of one that was counted from the log."""
+    """Return the record of the run that made a policy: of a network, or of one that was made at once."""
     return policy.training if isinstance(policy, NetworkPolicy | ReweightedPolicy) else None
 
 

@@ -111,3 +111,31 @@ class TestLogs:
         require_makeable(log, "pruned", {}, 0)
         assert dataclasses.replace(log).fingerprint == before
         assert np.isfinite(log.rewards).all()
+
+
+def measured_log():
+    rng = np.random.default_rng(0)
+    return gs.Dataset.from_arrays(
+        rng.normal(size=(200, 2)), rng.integers(0, 2, 200), np.zeros(200), np.ones(200, bool), np.zeros(200, bool),
+        costs={"harm": np.zeros(200)}, propensities=np.full(200, 0.5), n_actions=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "says"),
+    [
+        ("pruned", {"least_count": 2}, "least_count is 2, and observations that are measured"),
+        ("pruned", {"thresholds": {"probability:ham": 0.3}}, "has no cost .ham"),
+        ("spibb", {}, "Spibb counts how often each pair was logged"),
+        ("most_provable", {"of": "cost:harm"}, "expected 'probability:NAME' or 'gain'"),
+    ],
+)
+def test_what_a_measured_log_lacks_is_found_before_networks_are_trained(algorithm, options, says):
+    with pytest.raises(InputError, match=says):
+        require_makeable(measured_log(), algorithm, options, 0)
+
+
+@pytest.mark.parametrize("algorithm", ["pruned", "most_provable"])
+def test_no_network_is_trained_to_see_whether_one_could_be(algorithm, monkeypatch):
+    monkeypatch.setattr("groundschool.safety.cautious.MeasuredStudy", None)
+    require_makeable(measured_log(), algorithm, {}, 0)

@@ -110,7 +110,7 @@ def _show_plan(planned: dict[str, object]) -> None:
     }
     for one in candidates:
         done = ", trained already" if one["trained"] else ""
-        work = "counted from the log" if one["steps"] is None else f"{one['steps']:,} steps"
+        work = "made from the log" if one["steps"] is None else f"{one['steps']:,} steps"
         rows[f"train {one['name']}"] = f"{one['algorithm']}, {work}{done}"
     methods = planned["evaluation"]
     assert isinstance(methods, list)

@@ -75,7 +75,7 @@ class Pruned:
     def __call__(self, log: Dataset, seed: int = 0) -> ReweightedPolicy | AvoidingPolicy:
         """Make the policy from a log; the seed matters only for networks and where propensities must be estimated."""
         if is_measured(log):
-            self._require_no_count()
+            self.require_measurable(log)
             return self.measured(MeasuredStudy(log, self.behavior, seed))
         study = _Study(log, self.behavior, seed, self.thresholds)
         danger = np.zeros(study.base.shape)  # in units of its threshold
@@ -87,10 +87,13 @@ class Pruned:
 
     def measured(self, study: MeasuredStudy) -> AvoidingPolicy:
         """Make the policy from networks that others may share."""
-        self._require_no_count()
+        self.require_measurable(study.log)
         return study.policy(self, self.thresholds or study.usual_thresholds())
 
-    def _require_no_count(self) -> None:
+    def require_measurable(self, log: Dataset) -> None:
+        """Raise `InputError` where this cannot be had of measured observations: before networks are trained."""
+        for of in self.thresholds or ():
+            Question.parse(of, log)
         if self.least_count:
             raise InputError(
                 f"least_count is {self.least_count}, and observations that are measured, nearly all different, have no "

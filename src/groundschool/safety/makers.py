@@ -14,6 +14,7 @@ from groundschool.errors import InputError, suggest
 from groundschool.evaluation.question import Question
 from groundschool.safety.cautious import Pruned, Spibb
 from groundschool.safety.provable import MostProvable
+from groundschool.safety.study import is_measured
 
 Maker = Callable[[Dataset, int], Any]
 
@@ -56,7 +57,9 @@ def options_of(algorithm: str) -> type[BaseModel]:
 
 
 def require_makeable(log: Dataset, algorithm: str, options: Mapping[str, Any], seed: int) -> None:
-    """Raise `InputError` where a maker cannot study this log: it tries, since that takes a second.
+    """Raise `InputError` where a maker cannot study this log.
+
+    Where observations are counted it tries, since that takes a second. Networks for measured ones are not trained here.
 
     Parameters
     ----------
@@ -79,4 +82,8 @@ def require_makeable(log: Dataset, algorithm: str, options: Mapping[str, Any], s
             raise InputError(f"of is {of!r}, expected 'probability:NAME' or 'gain'.")
     if algorithm == "most_provable":  # its makers are of this kind, and many
         algorithm, options = "pruned", {}
-    make(algorithm, algorithm, options)(log, seed)
+    maker = make(algorithm, algorithm, options)
+    if isinstance(maker, Pruned) and log.n_actions is not None and is_measured(log):
+        maker.require_measurable(log)
+    else:
+        maker(log, seed)
