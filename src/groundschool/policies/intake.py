@@ -129,3 +129,12 @@ def _number(name: str, value: object) -> float:
     if math.isinf(number):
         raise InputError(f"reading: {name!r} is infinite. Expected a finite number, or None where blank.")
     return number
+
+
+def observed(
+    intake: Intake | None, policy: str, reading: Mapping[str, float | None], previous: NDArray[Any] | None
+) -> NDArray[Any]:
+    """Return one observation as a policy's log was read, or raise `InputError` where the policy does not know how."""
+    if intake is None:
+        raise InputError(f"policy {policy!r} does not know its readings by name. Pass it arrays.")
+    return intake.observe(reading, previous)

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from groundschool.errors import InputError
 from groundschool.policies.counted import CountedPolicy
-from groundschool.policies.intake import Intake
+from groundschool.policies.intake import Intake, observed
 from groundschool.policies.places import Places
 from groundschool.policies.policy import DiscretePolicy, FloatArray, Policy, apply_masks
 from groundschool.policies.record import TrainingRecord
@@ -126,9 +125,7 @@ class ReweightedPolicy(DiscretePolicy):
 
     def observe(self, reading: Mapping[str, float | None], previous: NDArray[Any] | None = None) -> NDArray[Any]:
         """Turn one raw reading into an observation, as those of the training log were made."""
-        if self.intake is None:
-            raise InputError(f"policy {self.name!r} does not know its readings by name. Pass it arrays.")
-        return self.intake.observe(reading, previous)
+        return observed(self.intake, self.name, reading, previous)
 
     def describe(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the tensors and facts from which ``groundschool.load`` rebuilds this policy and its logger."""
