@@ -97,3 +97,17 @@ def test_nothing_is_forecast_of_what_steps_do_not_show(why):
     if why == "alone":
         again = again.select(np.arange(40) < 1)
     assert imagined(put(again, TARGETS["stochastic"]), 0) is None
+
+
+def test_what_cut_episodes_would_have_come_to_is_not_forecast():
+    log = log_of(FEW, 0)
+    whole = log.lengths == STEPS
+    cut = gs.Dataset.from_arrays(
+        log.observations, log.actions, log.rewards, log.terminated, log.truncated, costs=log.costs,
+        propensities=log.propensities, final_observations=log.final_observations, n_actions=2, horizon=STEPS + 1,
+        return_range=(0.0, STEPS + 1.0),
+    )  # fmt: skip
+    assert whole.any()
+    for of in ("probability:harm", "gain"):
+        assert estimated(cut, of).forecast is None
+        assert estimated(log, of).forecast is not None

@@ -26,6 +26,18 @@ def one_step(states, seed=0, *, propensities=True):
 STUDIED = one_step([0] * 50 + [1] * 30 + [2] * 20)
 
 
+def test_a_difference_by_rounding_is_none():
+    """Propensities in single precision, and the logger itself."""
+    table = np.array([[0.5, 0.5], [0.7, 0.3], [0.1, 0.9]])
+    log = one_step([0] * 50 + [1] * 30 + [2] * 20)
+    chances = table[log.observations, log.actions].astype(np.float32).astype(np.float64)
+    single = gs.Dataset.from_arrays(
+        log.observations, log.actions, log.rewards, log.terminated, log.truncated, n_actions=2, propensities=chances
+    )
+    found = rarity(single, one_step([0] * 40), gs.TabularPolicy(table))
+    assert (found.changed, found.where) == (0.0, ())
+
+
 class TestByHand:
     def test_counts(self):
         found = rarity(STUDIED, one_step([0] * 40 + [1] * 10), POLICY)
